@@ -1,0 +1,265 @@
+//! What a stage is told when it is built.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant, SystemTime};
+
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::Snapshot;
+
+/// The time of a run. Simulated in tests, so stages take it from here and nowhere else.
+pub trait Clock: Send + Sync {
+    /// Time since the run began; never goes back.
+    fn now(&self) -> Duration;
+    /// The time of day.
+    fn wall(&self) -> SystemTime;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts now.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// How large the batches that a stage emits should be. A target, not a limit for single rows: one
+/// row that is larger goes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchTarget {
+    /// Rows in a batch, at the most.
+    pub rows: usize,
+    /// Bytes in a batch, about.
+    pub bytes: usize,
+}
+
+impl Default for BatchTarget {
+    fn default() -> Self {
+        Self { rows: 8192, bytes: 8 << 20 }
+    }
+}
+
+/// Addresses that exist only during this run, by scheme: `demo:` stands for the demo site.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(BTreeMap<String, String>);
+
+impl Origins {
+    /// Makes `scheme:` stand for `base` (`http://127.0.0.1:4711`).
+    pub fn add(&mut self, scheme: impl Into<String>, base: impl Into<String>) {
+        self.0.insert(scheme.into(), base.into());
+    }
+
+    /// The address to use for `url`: `demo:/item/1` becomes `http://127.0.0.1:4711/item/1`, others
+    /// stay as they are.
+    pub fn resolve<'a>(&self, url: &'a str) -> Cow<'a, str> {
+        let Some((scheme, rest)) = url.split_once(':') else { return Cow::Borrowed(url) };
+        match self.0.get(scheme) {
+            None => Cow::Borrowed(url),
+            Some(base) if rest.starts_with('/') => Cow::Owned(format!("{base}{rest}")),
+            Some(base) => Cow::Owned(format!("{base}/{rest}")),
+        }
+    }
+}
+
+/// What one worker of a stage is told when it is built.
+///
+/// A runner makes it with [`BuildContext::new`] and the `with_…` calls; a stage only reads it.
+#[derive(Clone)]
+pub struct BuildContext {
+    stage: String,
+    instance: usize,
+    instances: usize,
+    input: SchemaRef,
+    output: SchemaRef,
+    batch: BatchTarget,
+    ordered: bool,
+    restored: Snapshot,
+    waker: Waker,
+    clock: Arc<dyn Clock>,
+    origins: Arc<Origins>,
+    #[cfg(feature = "async")]
+    runtime: Option<Arc<dyn Fn() -> crate::Result<tokio::runtime::Handle> + Send + Sync>>,
+}
+
+impl BuildContext {
+    /// The context of the only worker of a stage without input, with nothing to restore.
+    pub fn new(stage: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            stage: stage.into(),
+            instance: 0,
+            instances: 1,
+            input: Arc::new(Schema::empty()),
+            output: Arc::new(Schema::empty()),
+            batch: BatchTarget::default(),
+            ordered: false,
+            restored: Snapshot::Stateless,
+            waker: Waker::noop().clone(),
+            clock,
+            origins: Arc::default(),
+            #[cfg(feature = "async")]
+            runtime: None,
+        }
+    }
+
+    /// Makes it worker `instance` of `instances`.
+    #[must_use]
+    pub fn with_instance(mut self, instance: usize, instances: usize) -> Self {
+        self.instance = instance;
+        self.instances = instances;
+        self
+    }
+
+    /// Sets the schemas of input and output, as planned.
+    #[must_use]
+    pub fn with_schemas(mut self, input: SchemaRef, output: SchemaRef) -> Self {
+        self.input = input;
+        self.output = output;
+        self
+    }
+
+    /// Sets the size that emitted batches should have.
+    #[must_use]
+    pub fn with_batch(mut self, batch: BatchTarget) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Asks for output in the order of the input.
+    #[must_use]
+    pub fn with_ordered(mut self, ordered: bool) -> Self {
+        self.ordered = ordered;
+        self
+    }
+
+    /// Sets the snapshot to go on from.
+    #[must_use]
+    pub fn with_restored(mut self, restored: Snapshot) -> Self {
+        self.restored = restored;
+        self
+    }
+
+    /// Sets what the stage wakes to be called again.
+    #[must_use]
+    pub fn with_waker(mut self, waker: Waker) -> Self {
+        self.waker = waker;
+        self
+    }
+
+    /// Sets the addresses of this run.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Arc<Origins>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Sets where the runtime for async work comes from. It is asked only if the stage asks.
+    #[cfg(feature = "async")]
+    #[must_use]
+    pub fn with_runtime(
+        mut self,
+        runtime: Arc<dyn Fn() -> crate::Result<tokio::runtime::Handle> + Send + Sync>,
+    ) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// The name of the stage in the pipeline.
+    pub fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// Which worker this is, from 0.
+    pub fn instance(&self) -> usize {
+        self.instance
+    }
+
+    /// How many workers the stage has.
+    pub fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// The schema of the batches that come in; no columns for a source.
+    pub fn input(&self) -> &SchemaRef {
+        &self.input
+    }
+
+    /// The planned schema of the batches to emit.
+    pub fn output(&self) -> &SchemaRef {
+        &self.output
+    }
+
+    /// How large emitted batches should be.
+    pub fn batch(&self) -> BatchTarget {
+        self.batch
+    }
+
+    /// Whether output must come in the order of the input.
+    pub fn ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// The state to go on from.
+    pub fn restored(&self) -> &Snapshot {
+        &self.restored
+    }
+
+    /// Wakes the stage: its [`wake`](crate::Transform::wake) or [`poll`](crate::Source::poll) is
+    /// called soon after. May be used from any thread, any number of times.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// The clock of the run.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The addresses that exist only during this run.
+    pub fn origins(&self) -> &Arc<Origins> {
+        &self.origins
+    }
+
+    /// The runtime for the stage's async work. Spawn on it; never block on it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when the runner has none to give.
+    #[cfg(feature = "async")]
+    pub fn runtime(&self) -> crate::Result<tokio::runtime::Handle> {
+        match &self.runtime {
+            Some(runtime) => runtime(),
+            None => Err(crate::Error::internal("this runner has no runtime for async stages")),
+        }
+    }
+}
+
+impl fmt::Debug for BuildContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuildContext")
+            .field("stage", &self.stage)
+            .field("instance", &self.instance)
+            .field("instances", &self.instances)
+            .field("ordered", &self.ordered)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! What a kind of stage says of itself: name, options, and the schema that comes out for the schema
+//! that goes in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::{BuildContext, Result, Stage};
+
+/// Where in a pipeline a kind of stage can stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Starts data; has no input.
+    Source,
+    /// Has input and output.
+    Transform,
+    /// Has input and no output.
+    Sink,
+}
+
+impl Role {
+    /// The role as one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Transform => "transform",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+/// A kind of stage, as its author writes it. [`Registry::add`](crate::Registry::add) makes it known
+/// under [`KIND`](StageSpec::KIND).
+pub trait StageSpec: Send + Sync + 'static {
+    /// The options under `with`. Their JSON Schema, with the doc comments as descriptions, is what
+    /// `check`, `stages` and editors go by. Put `#[serde(deny_unknown_fields)]` on them.
+    type Options: DeserializeOwned + JsonSchema;
+
+    /// The word after `type:`.
+    const KIND: &'static str;
+    /// What it does, in one line.
+    const SUMMARY: &'static str;
+    /// Where it can stand.
+    const ROLE: Role;
+    /// A stage of this kind in YAML, as it would stand in a list of stages (without the dash).
+    const EXAMPLE: &'static str;
+    /// The columns it takes, in words.
+    const INPUT: &'static str;
+    /// The columns it emits, in words.
+    const OUTPUT: &'static str;
+
+    /// Checks options against the input and says what comes out. `input` is `None` for a source.
+    /// Reads at the most what is needed to know the schema, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::option`](crate::Error::option) or [`Error::column`](crate::Error::column), with the
+    /// path of the option, so that the message can point at the line.
+    fn plan(options: &Self::Options, input: Option<&SchemaRef>) -> Result<Planned>;
+
+    /// Makes one worker. [`plan`](StageSpec::plan) has accepted the options before.
+    fn build(options: Self::Options, context: BuildContext) -> Result<Stage>;
+}
+
+/// What [`StageSpec::plan`] finds out.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The schema of what is emitted; no columns for a sink.
+    pub output: SchemaRef,
+    /// How rows must be dealt out when there are several workers.
+    pub partitioning: Partitioning,
+    /// The files that are written; rejected rows are put beside the first.
+    pub writes: Vec<PathBuf>,
+    /// The most bytes that one worker holds besides the batch in hand, if there is such a bound.
+    pub holds: u64,
+    /// Lines for whoever reads the plan.
+    pub notes: Vec<String>,
+}
+
+/// How rows must be dealt out to several workers of a stage so that its result is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Partitioning {
+    /// Any worker may take any row.
+    Any,
+    /// Rows that are equal in these input columns must meet in one worker.
+    Keyed(Vec<String>),
+    /// Only one worker can do it; the reason in words, as the end of "it can have one worker only: …".
+    Single(String),
+}
+
+impl Planned {
+    /// A source or transform that emits batches of `output`.
+    pub fn emits(output: impl Into<SchemaRef>) -> Self {
+        Self {
+            output: output.into(),
+            partitioning: Partitioning::Any,
+            writes: Vec::new(),
+            holds: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// A sink.
+    pub fn sink() -> Self {
+        Self::emits(Arc::new(Schema::empty()))
+    }
+
+    /// Rows equal in these columns must meet in one worker.
+    #[must_use]
+    pub fn keyed<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.partitioning = Partitioning::Keyed(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// There can be only one worker, because.
+    #[must_use]
+    pub fn single(mut self, because: impl Into<String>) -> Self {
+        self.partitioning = Partitioning::Single(because.into());
+        self
+    }
+
+    /// This file will be written.
+    #[must_use]
+    pub fn writes(mut self, path: impl Into<PathBuf>) -> Self {
+        self.writes.push(path.into());
+        self
+    }
+
+    /// One worker holds this many bytes at the most.
+    #[must_use]
+    pub fn holds(mut self, bytes: u64) -> Self {
+        self.holds = bytes;
+        self
+    }
+
+    /// A line for whoever reads the plan.
+    #[must_use]
+    pub fn note(mut self, line: impl Into<String>) -> Self {
+        self.notes.push(line.into());
+        self
+    }
+}
