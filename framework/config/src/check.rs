@@ -1,0 +1,306 @@
+//! Every stage against its input: options, schema, workers.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use gristmill_stage::{Error, Kind, Planned, Role};
+use serde_json::Value;
+
+use crate::columns::{describe, unite};
+use crate::distribute::{self, Marks};
+use crate::document::{Declared, Document};
+use crate::graph::Graph;
+use crate::node::{Data, Node};
+use crate::plan::{Distribution, Mode};
+use crate::problem::Problem;
+use crate::suggest::{Suggest, list};
+use crate::walk::{Named, Walk};
+use crate::words::{ModeWord, RunWords, StageWords};
+
+/// A stage that was checked.
+pub(crate) struct Checked {
+    pub(crate) options: Value,
+    pub(crate) input: SchemaRef,
+    pub(crate) planned: Planned,
+    /// How its workers run; none when something is wrong with that.
+    pub(crate) run: Option<Run>,
+}
+
+/// How the workers of a stage run.
+pub(crate) struct Run {
+    pub(crate) mode: Mode,
+    pub(crate) workers: usize,
+    pub(crate) pool: usize,
+    pub(crate) ordered: bool,
+    pub(crate) distribution: Distribution,
+}
+
+/// Checks the stages of a document in the order of the graph. `None` stands for a stage with
+/// something wrong in it or above it.
+pub(crate) fn check(
+    document: &Document<'_>,
+    graph: &Graph,
+    suggest: &Suggest,
+    problems: &mut Vec<Problem>,
+) -> Vec<Option<Checked>> {
+    let mut schemas: HashMap<&str, Value> = HashMap::new();
+    let mut options: Vec<Option<Value>> = Vec::with_capacity(document.stages.len());
+    for stage in &document.stages {
+        let read = stage.kind.and_then(|kind| {
+            let schema = schemas.entry(kind.name()).or_insert_with(|| kind.options());
+            read_options(stage, kind, schema, suggest, problems)
+        });
+        options.push(read);
+    }
+    let mut checker = Checker { document, graph, suggest, problems };
+    let mut checked: Vec<Option<Checked>> = document.stages.iter().map(|_| None).collect();
+    let settings: Vec<_> = document.stages.iter().map(|stage| checker.settings(stage)).collect();
+    let mut settings = settings.into_iter().map(Some).collect::<Vec<_>>();
+    for index in graph.order.iter().copied() {
+        let Some(options) = options.get_mut(index).and_then(Option::take) else { continue };
+        let settings = settings.get_mut(index).and_then(Option::take).flatten();
+        let outcome = checker.stage(index, options, settings, &checked);
+        if let Some(slot) = checked.get_mut(index) {
+            *slot = outcome;
+        }
+    }
+    checked
+}
+
+/// The options as JSON, if they fit the schema of the kind.
+fn read_options(
+    stage: &Declared<'_>,
+    kind: &Arc<dyn Kind>,
+    schema: &Value,
+    suggest: &Suggest,
+    problems: &mut Vec<Problem>,
+) -> Option<Value> {
+    let subject = format!("`{}`", kind.name());
+    let entry = stage.node.entry("with");
+    let empty = Node::map(stage.mark, Vec::new());
+    let node = entry.map(|entry| &entry.value).filter(|node| !node.is_null()).unwrap_or(&empty);
+    let mark = entry.map_or(stage.mark, |entry| entry.mark());
+    if matches!(node.data, Data::Scalar(_) | Data::List(_)) {
+        problems.push(
+            Problem::at(mark, "`with` must be a mapping of options")
+                .help("write the options under it, each as `option: value`"),
+        );
+        return None;
+    }
+    let found =
+        Walk::new(schema, suggest, &subject, "option").check(Named { name: "", node, mark });
+    let fits = found.is_empty() && node.whole;
+    problems.extend(found);
+    fits.then(|| node.to_json())
+}
+
+/// What a stage's words say of its workers, read as far as that goes without the input.
+struct Settings {
+    mode: Mode,
+    workers: usize,
+    pool: usize,
+    ordered: bool,
+    asked: Option<Distribution>,
+}
+
+struct Checker<'a> {
+    document: &'a Document<'a>,
+    graph: &'a Graph,
+    suggest: &'a Suggest,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn settings(&mut self, stage: &Declared<'_>) -> Option<Settings> {
+        let words: &StageWords = stage.words.as_ref()?;
+        let before = self.problems.len();
+        let channel = stage.node.get("channel");
+        let is_source = stage.kind.is_some_and(|kind| kind.role() == Role::Source);
+        if let Some(entry) = stage.node.entry("channel").filter(|_| is_source) {
+            self.problems.push(
+                Problem::at(
+                    entry.key_span,
+                    "`channel` is about the input of a stage, and a source has none",
+                )
+                .help("put it at the stages that take from this one"),
+            );
+        }
+        let mode = match words.run.mode {
+            Some(ModeWord::Threaded) => Mode::Threaded,
+            Some(ModeWord::Pooled) | None => Mode::Pooled,
+        };
+        let pool = self.pool(stage, &words.run, mode);
+        let distribute = channel.and_then(|node| node.entry("distribute"));
+        let asked = match (&words.channel.distribute, distribute) {
+            (Some(text), Some(entry)) => {
+                match distribute::parse(text, entry.mark(), self.suggest) {
+                    Ok(asked) => Some(asked),
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
+        (self.problems.len() == before).then(|| Settings {
+            mode,
+            workers: words.run.workers.unwrap_or(1),
+            pool: pool.unwrap_or(0),
+            ordered: words.run.ordered,
+            asked,
+        })
+    }
+
+    fn pool(&mut self, stage: &Declared<'_>, run: &RunWords, mode: Mode) -> Option<usize> {
+        let name = run.pool.as_deref()?;
+        let entry = stage.node.get("run")?.entry("pool")?;
+        if mode == Mode::Threaded {
+            self.problems.push(
+                Problem::at(
+                    entry.mark(),
+                    "`pool` goes with `mode: pooled`: threaded workers use no pool",
+                )
+                .help("leave `pool` out, or write `mode: pooled`"),
+            );
+            return None;
+        }
+        let pools = self.document.pools.as_ref()?;
+        let found = pools.iter().position(|pool| pool.name == name);
+        if found.is_none() {
+            let known = || pools.iter().map(|pool| pool.name.as_str());
+            let problem = Problem::at(entry.mark(), format!("there is no pool named `{name}`"));
+            self.problems.push(match self.suggest.nearest(name, known()) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem.help(format!(
+                    "the pools are {}; others are named under `pools`",
+                    list(known())
+                )),
+            });
+        }
+        found
+    }
+
+    fn stage(
+        &mut self,
+        index: usize,
+        options: Value,
+        settings: Option<Settings>,
+        checked: &[Option<Checked>],
+    ) -> Option<Checked> {
+        let stage = self.document.stages.get(index)?;
+        let kind = stage.kind?;
+        if self.graph.unknown.get(index).copied().unwrap_or(true) {
+            return None;
+        }
+        let input = self.input(index, checked)?;
+        let given = (kind.role() != Role::Source).then_some(&input);
+        let planned = catch_unwind(AssertUnwindSafe(|| kind.plan(&options, given)));
+        let planned = planned.unwrap_or_else(|_| {
+            Err(Error::internal(format!("`{}` panicked while it checked its options", kind.name()))
+                .help("this is a bug of the stage"))
+        });
+        let mut planned = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                let problem = self.of_kind(stage, &error, &input);
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        if kind.role() == Role::Sink {
+            planned.output = Arc::new(Schema::empty());
+        }
+        let run = settings.and_then(|settings| self.run(stage, settings, &planned, &input));
+        Some(Checked { options, input, planned, run })
+    }
+
+    /// The schema that comes in; none when something above is wrong, or the inputs differ.
+    fn input(&mut self, index: usize, checked: &[Option<Checked>]) -> Option<SchemaRef> {
+        let stage = self.document.stages.get(index)?;
+        let inputs = self.graph.inputs.get(index)?;
+        let mut schemas = Vec::with_capacity(inputs.len());
+        for (input, _) in inputs {
+            let above = checked.get(*input)?.as_ref()?;
+            let name = self.document.stages.get(*input)?.name.as_str();
+            schemas.push((name, Arc::clone(&above.planned.output)));
+        }
+        match unite(&schemas) {
+            Ok(united) => Some(united),
+            Err(difference) => {
+                let mark = stage.node.entry("from").map_or(stage.mark, |entry| entry.key_span);
+                self.problems.push(
+                    Problem::at(
+                        mark,
+                        format!("the inputs of `{}` have different columns", stage.name),
+                    )
+                    .help(difference)
+                    .help("bring them into one shape first"),
+                );
+                None
+            }
+        }
+    }
+
+    /// An error of the kind itself, at the option it names.
+    fn of_kind(&self, stage: &Declared<'_>, error: &Error, input: &Schema) -> Problem {
+        let with = stage.node.entry("with").filter(|entry| !entry.value.is_null());
+        let place = match (with, error.option_path()) {
+            (Some(entry), Some(path)) => entry.value.place(path, entry.key_span),
+            (Some(entry), None) => entry.key_span,
+            (None, _) => stage.mark,
+        };
+        let mut problem = Problem::at(place, error.message());
+        if let Some(column) = error.column_name() {
+            let known = input.fields().iter().map(|field| field.name().as_str());
+            let near = self.suggest.nearest(column, known).filter(|near| *near != column);
+            if let Some(near) = near {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            }
+            problem = problem.help(describe(input));
+        }
+        match error.help_text() {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+
+    fn run(
+        &mut self,
+        stage: &Declared<'_>,
+        settings: Settings,
+        planned: &Planned,
+        input: &Schema,
+    ) -> Option<Run> {
+        let Settings { mode, workers, pool, ordered, asked } = settings;
+        let place = |part: &str, word: &str| {
+            let entry = stage.node.get(part).and_then(|node| node.entry(word));
+            entry.map_or(stage.mark, |entry| entry.mark())
+        };
+        let marks =
+            Marks { workers: place("run", "workers"), distribute: place("channel", "distribute") };
+        let decided =
+            distribute::decide(&stage.name, asked.clone(), &planned.partitioning, workers, &marks);
+        let found = match (&asked, &decided) {
+            (Some(asked), _) => {
+                distribute::check_columns(asked, input, marks.distribute, self.suggest)
+            }
+            (None, Ok(own)) => distribute::check_columns(own, input, stage.mark, self.suggest),
+            (None, Err(_)) => Vec::new(),
+        };
+        let fits = found.is_empty();
+        self.problems.extend(found);
+        match decided {
+            Ok(distribution) => fits.then_some(Run { mode, workers, pool, ordered, distribution }),
+            // A column that does not exist was the point already.
+            Err(problem) => {
+                if fits {
+                    self.problems.push(problem);
+                }
+                None
+            }
+        }
+    }
+}

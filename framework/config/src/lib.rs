@@ -1,0 +1,52 @@
+//! YAML with places, checked into a plan.
+//!
+//! [`load`] takes the text of a pipeline, puts [`Variables`] in, checks everything that can be
+//! known before a run (words, options, wiring, schemas, workers) and returns a [`Plan`]: plain
+//! data, which the runtime runs. What is wrong comes back as [`Problems`], all of them at once,
+//! each with its line and column and what would be right.
+//!
+//! ```
+//! use gristmill_config::{Source, Variables, load};
+//! use gristmill_stage::Registry;
+//!
+//! let source = Source::new("shop.yaml", "stages:\n  - type: fecth\n");
+//! let problems = load(&source, &Variables::new(), &Registry::new()).unwrap_err();
+//! assert!(problems.render(false).contains("shop.yaml:2:11"));
+//! ```
+
+mod check;
+mod choice;
+mod columns;
+mod distribute;
+mod document;
+mod graph;
+mod json_schema;
+mod load;
+mod mistake;
+mod node;
+mod parse;
+mod pipeline;
+mod plan;
+mod plan_debug;
+mod problem;
+mod render;
+mod scalar;
+mod secrets;
+mod source;
+mod span;
+mod suggest;
+mod variables;
+mod walk;
+mod words;
+
+pub use json_schema::json_schema;
+pub use load::load;
+pub use pipeline::{Pipeline, StageDef};
+pub use plan::{
+    Bound, Distribution, EdgeId, EdgePlan, Mode, Plan, PoolId, PoolPlan, RejectedPlan, StageId,
+    StagePlan,
+};
+pub use problem::{Problem, Problems};
+pub use secrets::Secrets;
+pub use source::Source;
+pub use variables::Variables;

@@ -1,0 +1,173 @@
+//! From text to plan.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use gristmill_stage::{BatchTarget, Registry};
+
+use crate::check::{Checked, Run, check};
+use crate::document::{Document, Reader, bound};
+use crate::graph::{Graph, wire};
+use crate::parse::parse;
+use crate::plan::{Bound, EdgePlan, Plan, RejectedPlan, StageId, StagePlan};
+use crate::problem::{Problem, Problems};
+use crate::span::Span;
+use crate::suggest::Suggest;
+use crate::words::RejectedWords;
+use crate::{Secrets, Source, Variables};
+
+/// Reads a pipeline and checks all of it: words, options, wiring, schemas. Reads nothing but what
+/// the kinds read to know their schemas, and changes nothing.
+///
+/// # Errors
+/// All that is wrong. What only follows from another error is left out.
+pub fn load(source: &Source, variables: &Variables, registry: &Registry) -> Result<Plan, Problems> {
+    let suggest = Suggest::new();
+    let parsed = parse(source.text(), variables, &suggest);
+    let (mut problems, secrets) = (parsed.problems, parsed.secrets);
+    let root = match parsed.root.filter(|_| parsed.complete) {
+        Some(root) if !root.is_null() => root,
+        _ => {
+            if problems.is_empty() {
+                problems.push(nothing());
+            }
+            return Err(Problems::of(source, secrets, problems));
+        }
+    };
+    let document = Reader::new(registry, &suggest, &mut problems).read(&root);
+    let graph = wire(&document.stages, &suggest, &mut problems);
+    let checked = check(&document, &graph, &suggest, &mut problems);
+    if problems.is_empty() {
+        check_files(&document, &checked, &mut problems);
+    }
+    if problems.is_empty()
+        && let Some(plan) = assemble(source, document, &graph, checked, secrets.clone())
+    {
+        return Ok(plan);
+    }
+    if problems.is_empty() {
+        // Cannot happen: whatever hinders a stage has said why.
+        problems.push(Problem::new("the pipeline could not be checked"));
+    }
+    Err(Problems::of(source, secrets, problems))
+}
+
+fn nothing() -> Problem {
+    Problem::at(Span::new(0, 0), "there is no pipeline in it")
+        .help("a pipeline has at least `stages:`")
+}
+
+/// Two stages that write one file would undo each other's work.
+fn check_files(document: &Document<'_>, checked: &[Option<Checked>], problems: &mut Vec<Problem>) {
+    let mut files: std::collections::HashMap<&Path, (&str, Span)> =
+        std::collections::HashMap::new();
+    for (stage, checked) in document.stages.iter().zip(checked) {
+        let paths = checked.iter().flat_map(|checked| &checked.planned.writes);
+        for path in paths.filter(|path| !path.starts_with("/dev")) {
+            let Some((other, span)) = files.insert(path, (&stage.name, stage.mark)) else {
+                continue;
+            };
+            let message = format!("`{other}` and `{}` both write {}", stage.name, path.display());
+            problems.push(
+                Problem::at(stage.mark, message)
+                    .also(span, "the other")
+                    .help("give one another path"),
+            );
+        }
+    }
+}
+
+fn assemble(
+    source: &Source,
+    document: Document<'_>,
+    graph: &Graph,
+    checked: Vec<Option<Checked>>,
+    secrets: Secrets,
+) -> Option<Plan> {
+    let mut checked: Vec<(Checked, Run)> = checked
+        .into_iter()
+        .map(|checked| {
+            let mut checked = checked?;
+            let run = checked.run.take()?;
+            Some((checked, run))
+        })
+        .collect::<Option<_>>()?;
+    // From the order of the file to the order of the plan.
+    let mut ids: Vec<StageId> = vec![0; checked.len()];
+    for (id, index) in graph.order.iter().enumerate() {
+        *ids.get_mut(*index)? = id;
+    }
+    let mut edges = Vec::new();
+    let mut stages: Vec<StagePlan> = Vec::with_capacity(graph.order.len());
+    for index in graph.order.iter().copied() {
+        let declared = document.stages.get(index)?;
+        let (checked, run) = checked.get_mut(index)?;
+        let words = declared.words.as_ref()?;
+        let to = stages.len();
+        let mut inputs = Vec::new();
+        for (input, _) in graph.inputs.get(index)? {
+            let from = *ids.get(*input)?;
+            let feeding = stages.get_mut(from)?;
+            let schema: SchemaRef = Arc::clone(&feeding.output);
+            inputs.push(edges.len());
+            feeding.outputs.push(edges.len());
+            edges.push(EdgePlan {
+                from,
+                to,
+                schema,
+                bound: bound(words.channel.rows, words.channel.bytes, document.channel),
+                distribution: run.distribution.clone(),
+            });
+        }
+        let kind = declared.kind?;
+        stages.push(StagePlan {
+            name: declared.name.clone(),
+            kind: kind.name().to_owned(),
+            role: kind.role(),
+            options: checked.options.take(),
+            mode: run.mode,
+            workers: run.workers,
+            pool: run.pool,
+            ordered: run.ordered,
+            input: Arc::clone(&checked.input),
+            output: Arc::clone(&checked.planned.output),
+            inputs,
+            outputs: Vec::new(),
+            batch: document.batch,
+            holds: checked.planned.holds,
+            writes: std::mem::take(&mut checked.planned.writes),
+            notes: std::mem::take(&mut checked.planned.notes),
+        });
+    }
+    clamp_batches(&mut stages, &edges);
+    let name = document.name.unwrap_or_else(|| source.stem());
+    let rejected = rejected(&name, document.rejected, &stages);
+    Some(Plan { name, stages, edges, pools: document.pools?, rejected, secrets })
+}
+
+/// A batch should fit into every queue that it goes into.
+fn clamp_batches(stages: &mut [StagePlan], edges: &[EdgePlan]) {
+    for stage in stages {
+        let bounds =
+            stage.outputs.iter().filter_map(|edge| edges.get(*edge)).map(|edge| edge.bound);
+        stage.batch = bounds.fold(stage.batch, |batch, Bound { rows, bytes }| BatchTarget {
+            rows: batch.rows.min(rows),
+            bytes: batch.bytes.min(bytes),
+        });
+    }
+}
+
+fn rejected(name: &str, words: Option<RejectedWords>, stages: &[StagePlan]) -> RejectedPlan {
+    let (path, limit) = match words {
+        None => (None, None),
+        Some(RejectedWords::Path(path)) => (Some(path), None),
+        Some(RejectedWords::Limited(file)) => (file.path, file.limit),
+    };
+    let path = path.map(PathBuf::from).unwrap_or_else(|| {
+        let beside = stages.iter().flat_map(|stage| &stage.writes);
+        let folder = beside.filter(|path| !path.starts_with("/dev")).find_map(|path| path.parent());
+        folder.unwrap_or(Path::new("")).join(format!("{name}.rejected.jsonl"))
+    });
+    RejectedPlan { path, limit }
+}

@@ -1,0 +1,177 @@
+//! The checked pipeline: graph, schemas, workers, bounds. Plain data; nothing here runs.
+
+use std::path::PathBuf;
+
+use arrow_schema::SchemaRef;
+use gristmill_stage::{BatchTarget, Role};
+use serde_json::Value;
+
+use crate::Secrets;
+
+/// A pipeline that was checked: everything in it fits together.
+#[derive(Clone)]
+pub struct Plan {
+    /// Name of the pipeline; a label value in the metrics.
+    pub name: String,
+    /// The stages, each after all those that it takes its input from.
+    pub stages: Vec<StagePlan>,
+    /// The edges between them.
+    pub edges: Vec<EdgePlan>,
+    /// The pools; the first is the one named `default`.
+    pub pools: Vec<PoolPlan>,
+    /// Where rejected rows go.
+    pub rejected: RejectedPlan,
+    /// Values that must not appear in any output.
+    pub secrets: Secrets,
+}
+
+/// Index of a stage in [`Plan::stages`].
+pub type StageId = usize;
+/// Index of an edge in [`Plan::edges`].
+pub type EdgeId = usize;
+/// Index of a pool in [`Plan::pools`].
+pub type PoolId = usize;
+
+/// One stage of the plan.
+#[derive(Clone)]
+pub struct StagePlan {
+    /// Its name; unique in the pipeline.
+    pub name: String,
+    /// The kind, as the registry knows it.
+    pub kind: String,
+    /// Where it stands.
+    pub role: Role,
+    /// What stood under `with`, variables put in.
+    pub options: Value,
+    /// How its workers run.
+    pub mode: Mode,
+    /// How many workers it has; at least 1.
+    pub workers: usize,
+    /// The pool its workers run on, if they are pooled; async work of threaded workers does not
+    /// use it.
+    pub pool: PoolId,
+    /// Whether output keeps the order of the input.
+    pub ordered: bool,
+    /// Schema of what comes in; no columns for a source.
+    pub input: SchemaRef,
+    /// Schema of what goes out; no columns for a sink.
+    pub output: SchemaRef,
+    /// The edges it takes from.
+    pub inputs: Vec<EdgeId>,
+    /// The edges it feeds; each gets every batch.
+    pub outputs: Vec<EdgeId>,
+    /// The size its batches should have.
+    pub batch: BatchTarget,
+    /// The most bytes that one of its workers holds inside, as the kind says.
+    pub holds: u64,
+    /// The files that it writes.
+    pub writes: Vec<PathBuf>,
+    /// Remarks of the kind.
+    pub notes: Vec<String>,
+}
+
+/// How the workers of a stage run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// An operating-system thread each, with an async runtime of its own where the stage asks.
+    Threaded,
+    /// Tasks on a shared work-stealing pool.
+    Pooled,
+}
+
+impl Mode {
+    /// The word in the YAML; a label value in the metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Threaded => "threaded",
+            Self::Pooled => "pooled",
+        }
+    }
+}
+
+/// The bounded channel between two stages.
+#[derive(Debug, Clone)]
+pub struct EdgePlan {
+    /// The stage that feeds it.
+    pub from: StageId,
+    /// The stage that takes from it.
+    pub to: StageId,
+    /// Schema of the batches.
+    pub schema: SchemaRef,
+    /// What each of its queues may hold.
+    pub bound: Bound,
+    /// How rows are dealt out to the workers of the next stage.
+    pub distribution: Distribution,
+}
+
+/// What a queue may hold. A batch that is larger passes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The most rows.
+    pub rows: usize,
+    /// The most bytes.
+    pub bytes: usize,
+}
+
+/// How the rows of an edge are dealt out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Distribution {
+    /// One queue; whichever worker is free takes the next batch.
+    Shared,
+    /// A queue for each worker; rows equal in these columns go to the same.
+    Hash(Vec<String>),
+    /// A queue for each worker; each gets every batch.
+    Broadcast,
+}
+
+/// Threads that pooled workers share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// Its name.
+    pub name: String,
+    /// How many threads run stages.
+    pub threads: usize,
+    /// The processors that they may run on; empty means any.
+    pub cpus: Vec<usize>,
+    /// Niceness of the threads, -20 to 19.
+    pub nice: Option<i32>,
+}
+
+/// Where rejected rows go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedPlan {
+    /// A JSON lines file, made when the first row is rejected.
+    pub path: PathBuf,
+    /// The run fails when more rows than this are rejected.
+    pub limit: Option<u64>,
+}
+
+impl Plan {
+    /// How many queues an edge has.
+    pub fn queues(&self, edge: EdgeId) -> usize {
+        let edge = &self.edges[edge];
+        match edge.distribution {
+            Distribution::Shared => 1,
+            Distribution::Hash(_) | Distribution::Broadcast => self.stages[edge.to].workers,
+        }
+    }
+
+    /// The most bytes that all edges together can hold, single batches beyond the bound apart.
+    pub fn edge_bytes(&self) -> u64 {
+        (0..self.edges.len())
+            .map(|id| self.edges[id].bound.bytes as u64 * self.queues(id) as u64)
+            .fold(0, u64::saturating_add)
+    }
+
+    /// The most bytes that the workers have in hand: a batch that came in and one that goes out
+    /// for each, and what the stages say that they hold.
+    pub fn worker_bytes(&self) -> u64 {
+        self.stages
+            .iter()
+            .map(|stage| {
+                let hand = 2 * stage.batch.bytes as u64;
+                hand.saturating_add(stage.holds).saturating_mul(stage.workers as u64)
+            })
+            .fold(0, u64::saturating_add)
+    }
+}

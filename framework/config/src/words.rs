@@ -1,0 +1,196 @@
+//! The framework's words of the YAML as types. The JSON Schema for editors comes from them, the
+//! checks go by that schema, and pipelines built in code are written through them.
+
+use std::collections::BTreeMap;
+
+use gristmill_stage::option::ByteSize;
+use gristmill_stage::schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+/// A Gristmill pipeline: stages joined by bounded channels.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", title = "Gristmill pipeline")]
+pub(crate) struct PipelineWords {
+    /// Name of the pipeline, a label of its metrics. Letters, digits, `_`, `.` and `-`. Default:
+    /// the name of the file without its ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
+    pub(crate) name: Option<String>,
+    /// Threads that pooled stages share, by name. The pool `default` is always there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pools: BTreeMap<String, PoolWords>,
+    /// What each channel between two stages may hold. Default: 8192 rows and 64 MiB.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) channel: BoundWords,
+    /// How large the batches should be that stages emit. Default: 8192 rows and 8 MiB; never more
+    /// than the channel holds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) batch: BoundWords,
+    /// Where rejected rows go: a path, or a path with a limit. Default:
+    /// `<name of the pipeline>.rejected.jsonl` beside the first file that a stage writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rejected: Option<RejectedWords>,
+    /// The stages. Each takes its input from the one before it, unless it says `from`.
+    #[schemars(length(min = 1))]
+    pub(crate) stages: Vec<StageWords>,
+}
+
+/// Threads that pooled stages share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Pool")]
+pub(crate) struct PoolWords {
+    /// How many threads. Default: one for each processor that the pool may run on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub(crate) threads: Option<usize>,
+    /// The processors that the threads may run on, counted from 0. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(range(min = 0, max = 4095)))]
+    pub(crate) cpus: Vec<usize>,
+    /// Niceness of the threads: -20 is served first, 19 last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -20, max = 19))]
+    pub(crate) nice: Option<i32>,
+}
+
+/// A number of rows and of bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Bound")]
+pub(crate) struct BoundWords {
+    /// The most rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub(crate) rows: Option<usize>,
+    /// The most bytes: `64MiB`, `10MB`, `4096`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "exact")]
+    pub(crate) bytes: Option<ByteSize>,
+}
+
+/// Where rejected rows go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Rejected")]
+pub(crate) enum RejectedWords {
+    /// The path of a JSON lines file.
+    Path(String),
+    /// A path with a limit.
+    Limited(RejectedFile),
+}
+
+/// A file for rejected rows, with a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars")]
+pub(crate) struct RejectedFile {
+    /// The path of a JSON lines file. Default: as without `rejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    /// The run fails when more rows than this are rejected. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u64>,
+}
+
+/// One stage.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Stage")]
+pub(crate) struct StageWords {
+    /// Name of the stage, unique in the pipeline. Default: its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The kind of the stage.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The stage or stages that it takes its input from. Default: the stage before it. A source
+    /// takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<Names>,
+    /// How its workers run.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) run: RunWords,
+    /// The channel in front of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) channel: ChannelWords,
+    /// The options of its type.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(crate) with: Value,
+}
+
+/// A name, or a list of names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(crate = "gristmill_stage::schemars")]
+pub(crate) enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Several(#[schemars(length(min = 1))] Vec<String>),
+}
+
+/// How the workers of a stage run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Run")]
+pub(crate) struct RunWords {
+    /// Default: `pooled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<ModeWord>,
+    /// How many workers. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub(crate) workers: Option<usize>,
+    /// The pool that pooled workers run on. Default: `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pool: Option<String>,
+    /// Whether the output of several workers keeps the order of the input. Default: no.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) ordered: bool,
+}
+
+/// What the workers of a stage are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Mode")]
+pub(crate) enum ModeWord {
+    /// A thread of the operating system for each.
+    Threaded,
+    /// Tasks on a pool of threads that stages share.
+    Pooled,
+}
+
+/// The channel in front of a stage.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Channel")]
+pub(crate) struct ChannelWords {
+    /// The most rows. Default: as `channel` says for the whole pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub(crate) rows: Option<usize>,
+    /// The most bytes. Default: as `channel` says for the whole pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "exact")]
+    pub(crate) bytes: Option<ByteSize>,
+    /// How rows are dealt out to several workers: `shared` (whoever is free), `broadcast` (each
+    /// gets all), `hash(column, …)` (rows equal in these columns go to the same). Default: `shared`,
+    /// or what the type of the stage needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["shared", "broadcast", "hash(category)"]))]
+    pub(crate) distribute: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Writes a size as a plain number of bytes where its short form would round it.
+fn exact<S: Serializer>(size: &Option<ByteSize>, serializer: S) -> Result<S::Ok, S::Error> {
+    match size {
+        Some(size) if size.to_string().parse() == Ok(*size) => size.serialize(serializer),
+        Some(size) => serializer.serialize_u64(size.0),
+        None => serializer.serialize_none(),
+    }
+}
