@@ -1,0 +1,196 @@
+//! Puts a run together from its plan: queues for the edges, a worker for each instance.
+
+use std::sync::{Arc, OnceLock};
+
+use event_listener::Event;
+use gristmill_config::{Distribution, EdgeId, Mode, Plan, StageId};
+use gristmill_stage::{BuildContext, Clock, Error, Origins, Registry, Result};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::bell::Bell;
+use crate::control::Control;
+use crate::drive::{Driver, guarded};
+use crate::edge::{Dealing, EdgeOut, Inlet, Outlet, Queue};
+use crate::letters::LetterBox;
+use crate::meter::{CallObserver, Meter};
+use crate::pool::Pool;
+use crate::turns::Turns;
+use crate::worker::Worker;
+
+/// The queues of all edges of a run.
+pub struct Queues {
+    /// The queues of each edge.
+    pub edges: Vec<Vec<Arc<Queue>>>,
+    /// For each stage, what its workers listen to: one for all, or one each.
+    readable: Vec<Vec<Arc<Event>>>,
+}
+
+impl Queues {
+    /// Empty queues for every edge of the plan.
+    pub fn new(plan: &Plan) -> Self {
+        let own = |stage: StageId| {
+            let inputs = &plan.stages[stage].inputs;
+            inputs.iter().any(|&edge| plan.edges[edge].distribution != Distribution::Shared)
+        };
+        let readable: Vec<Vec<Arc<Event>>> = (0..plan.stages.len())
+            .map(|stage| {
+                let listeners = if own(stage) { plan.stages[stage].workers } else { 1 };
+                (0..listeners).map(|_| Arc::default()).collect()
+            })
+            .collect();
+        let edges = plan
+            .edges
+            .iter()
+            .enumerate()
+            .map(|(id, edge)| {
+                let senders = plan.stages[edge.from].workers;
+                let queues = plan.queues(id);
+                let shared = edge.distribution == Distribution::Shared;
+                let takers = if shared { plan.stages[edge.to].workers } else { 1 };
+                (0..queues)
+                    .map(|queue| {
+                        let listeners = &readable[edge.to];
+                        let readable = listeners[queue.min(listeners.len() - 1)].clone();
+                        Arc::new(Queue::new(edge.bound, senders, takers, readable))
+                    })
+                    .collect()
+            })
+            .collect();
+        Self { edges, readable }
+    }
+
+    fn inlet(&self, plan: &Plan, stage: StageId, instance: usize) -> Option<Inlet> {
+        let inputs = &plan.stages[stage].inputs;
+        if inputs.is_empty() {
+            return None;
+        }
+        let pick = |edge: &EdgeId| {
+            let queues = &self.edges[*edge];
+            queues[instance.min(queues.len() - 1)].clone()
+        };
+        let listeners = &self.readable[stage];
+        let readable = listeners[instance.min(listeners.len() - 1)].clone();
+        Some(Inlet::new(inputs.iter().map(pick).collect(), readable))
+    }
+
+    fn outlet(&self, plan: &Plan, stage: StageId) -> Result<Outlet> {
+        let edges = plan.stages[stage]
+            .outputs
+            .iter()
+            .map(|&id| {
+                let edge = &plan.edges[id];
+                let distribution = Dealing::new(&edge.distribution, &edge.schema)?;
+                Ok(EdgeOut { queues: self.edges[id].clone(), distribution })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Outlet::new(edges))
+    }
+}
+
+/// The runtime of a threaded worker, made if its stage asks while it is built. The thread of the
+/// worker holds on to it longest: a runtime must not be dropped by a task of its own.
+pub type OwnRuntime = Arc<OnceLock<Runtime>>;
+
+/// What all workers of a run share.
+pub struct Shared<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The known kinds.
+    pub registry: &'a Registry,
+    /// The queues.
+    pub queues: &'a Queues,
+    /// The pools, as in the plan.
+    pub pools: &'a [Pool],
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Addresses of this run.
+    pub origins: Arc<Origins>,
+    /// What stops it.
+    pub control: Arc<Control>,
+    /// Where rejected rows go.
+    pub letters: LetterBox,
+}
+
+/// A worker ready to start.
+pub struct Built {
+    /// The worker.
+    pub worker: Worker,
+    /// The runtime that its thread drives; empty unless it is threaded and its stage asked for one.
+    pub runtime: OwnRuntime,
+}
+
+impl Shared<'_> {
+    /// Builds one worker of a stage.
+    ///
+    /// # Errors
+    /// What the stage returns.
+    pub fn build(
+        &self,
+        stage: StageId,
+        instance: usize,
+        turns: Option<Arc<Turns>>,
+        observer: Option<CallObserver>,
+    ) -> Result<Built> {
+        let plan = &self.plan.stages[stage];
+        let kind = self
+            .registry
+            .get(&plan.kind)
+            .ok_or_else(|| Error::internal(format!("kind `{}` is not known", plan.kind)))?;
+        let bell = Arc::new(Bell::default());
+        let runtime = OwnRuntime::default();
+        let context = BuildContext::new(plan.name.clone(), self.clock.clone())
+            .with_instance(instance, plan.workers)
+            .with_schemas(plan.input.clone(), plan.output.clone())
+            .with_batch(plan.batch)
+            .with_ordered(plan.ordered)
+            .with_waker(bell.clone().into())
+            .with_origins(self.origins.clone())
+            .with_runtime(self.runtime(stage, runtime.clone()));
+        let built = guarded(|| kind.build(&plan.options, context))?;
+        let sink = plan.role == gristmill_stage::Role::Sink;
+        let worker = Worker {
+            stage: plan.name.as_str().into(),
+            instance,
+            driver: Driver::new(built, plan.input.clone(), plan.output.clone(), sink),
+            bell,
+            inlet: self.queues.inlet(self.plan, stage, instance),
+            outlet: self.queues.outlet(self.plan, stage)?,
+            letters: self.letters.clone(),
+            meter: Arc::new(Meter::new(self.clock.clone(), observer)),
+            control: self.control.clone(),
+            clock: self.clock.clone(),
+            turns,
+            yields: runtime.get().is_some(),
+        };
+        Ok(Built { worker, runtime })
+    }
+
+    /// Where the async work of a worker runs: for threaded workers on a runtime of its own, which
+    /// its thread drives; for pooled ones on the pool's.
+    fn runtime(
+        &self,
+        stage: StageId,
+        own: OwnRuntime,
+    ) -> Arc<dyn Fn() -> Result<Handle> + Send + Sync> {
+        let plan = &self.plan.stages[stage];
+        match plan.mode {
+            Mode::Pooled => {
+                let io = self.pools[plan.pool].io().clone();
+                Arc::new(move || io.handle())
+            }
+            Mode::Threaded => Arc::new(move || {
+                if own.get().is_none() {
+                    let runtime = Builder::new_current_thread()
+                        .enable_all()
+                        .build()
+                        .map_err(|e| Error::io(format!("no runtime for async work: {e}")))?;
+                    // Only this closure sets it, from the one thread that builds the stage.
+                    let _ = own.set(runtime);
+                }
+                own.get()
+                    .map(|runtime| runtime.handle().clone())
+                    .ok_or_else(|| Error::internal("the runtime for async work is gone"))
+            }),
+        }
+    }
+}

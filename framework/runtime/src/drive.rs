@@ -1,0 +1,217 @@
+//! The loop around a stage, without anything it could wait on: an event goes in, actions come out,
+//! and with them what the stage needs next. The executors do the waiting and the sending.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Stage};
+
+/// What happened to a worker.
+#[derive(Debug)]
+pub enum Event {
+    /// A source may go on, a time has come, or the stage's waker was woken.
+    Wake,
+    /// A batch came in. Only when [`Need::input`] was true.
+    Batch(RecordBatch),
+    /// All inputs are at their end.
+    InputEnded,
+    /// A source must stop; what it has emitted stays.
+    Stop,
+}
+
+/// What a stage did during one call, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// It handed on a batch.
+    Emit(RecordBatch),
+    /// It rejected rows.
+    Reject {
+        /// The rows as they came in.
+        rows: RecordBatch,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a worker waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// A batch, or the end of the input.
+    pub input: bool,
+    /// This time on the clock of the run.
+    pub at: Option<Duration>,
+    /// Whether rows taken in will still come out by themselves.
+    pub holding: bool,
+    /// Nothing any more: the worker is at its end.
+    pub ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Finishing,
+    Ended,
+}
+
+/// One worker of a stage.
+pub struct Driver {
+    stage: Stage,
+    phase: Phase,
+    next: Next,
+    input: SchemaRef,
+    output: SchemaRef,
+    sink: bool,
+}
+
+impl Driver {
+    /// A worker that was just built. It is given batches of `input` and must emit batches of
+    /// `output`, or none if it is a sink.
+    pub fn new(stage: Stage, input: SchemaRef, output: SchemaRef, sink: bool) -> Self {
+        Self { stage, phase: Phase::Running, next: Next::Now, input, output, sink }
+    }
+
+    /// What the worker needs before any event.
+    pub fn need(&self) -> Need {
+        let nothing = Need { input: false, at: None, holding: false, ended: false };
+        if self.phase == Phase::Ended {
+            return Need { ended: true, ..nothing };
+        }
+        match &self.stage {
+            Stage::Source(_) => Need {
+                at: match self.next {
+                    Next::Now => Some(Duration::ZERO),
+                    Next::At(time) => Some(time),
+                    Next::Wait | Next::Done => None,
+                },
+                ..nothing
+            },
+            Stage::Transform(transform) => Need {
+                input: self.phase == Phase::Running && transform.ready(),
+                at: transform.wake_at(),
+                holding: transform.holding(),
+                ended: false,
+            },
+        }
+    }
+
+    /// Lets the stage act on an event. What it emits and rejects is appended to `actions`; the
+    /// caller sends all of it before the next call.
+    ///
+    /// # Errors
+    /// What the stage returns; a panic and a broken promise of the stage are errors, too. After an
+    /// error the worker must not be called again.
+    pub fn drive(&mut self, event: Event, actions: &mut Vec<Action>) -> Result<Need> {
+        let Self { stage, phase, next, input, output, sink } = self;
+        let mut out = Recorder { actions, output, sink: *sink };
+        guarded(|| match stage {
+            Stage::Source(source) => {
+                match event {
+                    Event::Stop => *phase = Phase::Ended,
+                    _ => *next = source.poll(&mut out)?,
+                }
+                if *next == Next::Done {
+                    *phase = Phase::Ended;
+                }
+                Ok(())
+            }
+            Stage::Transform(transform) => {
+                match event {
+                    Event::Batch(batch) => {
+                        // Of several inputs, one may have nulls where another has none.
+                        let batch = as_planned(batch, input)?;
+                        transform.process(batch, &mut out)?;
+                    }
+                    Event::Wake => transform.wake(&mut out)?,
+                    Event::InputEnded | Event::Stop => *phase = Phase::Finishing,
+                }
+                if *phase == Phase::Running && transform.done() {
+                    *phase = Phase::Finishing;
+                }
+                if *phase == Phase::Finishing {
+                    transform.finish(&mut out)?;
+                    if !transform.holding() {
+                        *phase = Phase::Ended;
+                    }
+                }
+                Ok(())
+            }
+        })?;
+        guarded(|| Ok(self.need()))
+    }
+}
+
+/// Takes what a stage puts out, and holds the stage to its plan.
+struct Recorder<'a> {
+    actions: &'a mut Vec<Action>,
+    output: &'a SchemaRef,
+    sink: bool,
+}
+
+impl Output for Recorder<'_> {
+    fn emit(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.sink {
+            return Err(Error::internal("the stage is a sink, but emitted rows"));
+        }
+        self.actions.push(Action::Emit(as_planned(batch, self.output)?));
+        Ok(())
+    }
+
+    fn reject(&mut self, rows: RecordBatch, reason: &str) -> Result<()> {
+        if rows.num_rows() > 0 {
+            self.actions.push(Action::Reject { rows, reason: reason.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// The batch under the planned schema, so that all batches on an edge have the very same one.
+fn as_planned(batch: RecordBatch, planned: &SchemaRef) -> Result<RecordBatch> {
+    if Arc::ptr_eq(batch.schema_ref(), planned) || batch.schema_ref() == planned {
+        return Ok(batch);
+    }
+    let schema = batch.schema();
+    let names = |schema: &SchemaRef| {
+        let fields: Vec<_> =
+            schema.fields().iter().map(|f| format!("{}: {}", f.name(), f.data_type())).collect();
+        fields.join(", ")
+    };
+    let same = schema.fields().len() == planned.fields().len()
+        && schema
+            .fields()
+            .iter()
+            .zip(planned.fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+    if !same {
+        return Err(Error::internal(format!(
+            "the stage emitted columns [{}], but its plan says [{}]",
+            names(&schema),
+            names(planned)
+        )));
+    }
+    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(planned.clone(), batch.columns().to_vec(), &options)
+        .map_err(|e| Error::internal(format!("the stage broke its plan: {e}")))
+}
+
+/// Makes an error of a panic.
+pub fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The stage is never called again after a panic, so no broken invariant of it can be seen.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        Err(Error::new(ErrorKind::Panic, format!("the stage panicked: {}", panic_text(&*panic))))
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}

@@ -1,0 +1,131 @@
+//! The sending end of a worker: every batch goes to every edge of its stage, dealt out as the edge
+//! says.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures::future::select_all;
+use gristmill_config::Distribution;
+use gristmill_stage::Result;
+
+use super::hash::HashSplit;
+use super::queue::{Parcel, Queue, Refused};
+
+/// One edge as its senders see it.
+pub struct EdgeOut {
+    /// One queue, or one for each worker of the next stage.
+    pub queues: Vec<Arc<Queue>>,
+    /// How to deal out.
+    pub distribution: Dealing,
+}
+
+/// A distribution, ready to deal.
+pub enum Dealing {
+    /// Everything into the one queue.
+    Shared,
+    /// By hash.
+    Hash(HashSplit),
+    /// A copy for each.
+    Broadcast,
+}
+
+impl Dealing {
+    /// Makes a distribution ready for batches of this schema.
+    ///
+    /// # Errors
+    /// When a column to hash by cannot be hashed.
+    pub fn new(distribution: &Distribution, schema: &arrow_schema::Schema) -> Result<Self> {
+        Ok(match distribution {
+            Distribution::Shared => Self::Shared,
+            Distribution::Broadcast => Self::Broadcast,
+            Distribution::Hash(columns) => Self::Hash(HashSplit::new(columns, schema)?),
+        })
+    }
+}
+
+/// All edges that one worker feeds. Ends its part in each when dropped.
+pub struct Outlet {
+    edges: Vec<EdgeOut>,
+    pending: Vec<(Arc<Queue>, Parcel)>,
+}
+
+/// Whether anybody still takes what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was put into at least one queue.
+    Yes,
+    /// All takers have left.
+    NobodyThere,
+}
+
+impl Outlet {
+    /// An outlet to these edges; each queue must count it as a sender.
+    pub fn new(edges: Vec<EdgeOut>) -> Self {
+        Self { edges, pending: Vec::new() }
+    }
+
+    /// Tries to send a batch of that many bytes without waiting; what found no room stays pending.
+    ///
+    /// # Errors
+    /// When the rows cannot be split by hash.
+    pub fn offer(&mut self, batch: RecordBatch, bytes: usize) -> Result<Sent> {
+        for edge in &mut self.edges {
+            match &mut edge.distribution {
+                Dealing::Shared | Dealing::Broadcast => {
+                    for queue in &edge.queues {
+                        self.pending.push((queue.clone(), Parcel { batch: batch.clone(), bytes }));
+                    }
+                }
+                Dealing::Hash(split) => {
+                    for (worker, part) in split.split(&batch, edge.queues.len())? {
+                        self.pending.push((edge.queues[worker].clone(), Parcel::new(part)));
+                    }
+                }
+            }
+        }
+        Ok(self.push_pending())
+    }
+
+    /// Whether something still waits for room.
+    pub fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Puts in what fits now.
+    fn push_pending(&mut self) -> Sent {
+        let mut taken = self.pending.is_empty();
+        for (queue, parcel) in std::mem::take(&mut self.pending) {
+            match queue.push(parcel) {
+                Ok(()) => taken = true,
+                Err(Refused::Full(parcel)) => {
+                    taken = true;
+                    self.pending.push((queue, parcel));
+                }
+                Err(Refused::Closed) => {}
+            }
+        }
+        if taken { Sent::Yes } else { Sent::NobodyThere }
+    }
+
+    /// Waits until all that is pending was put in or nobody is there to take it. May be given up at
+    /// any time: what was not put in stays pending.
+    pub async fn flush(&mut self) {
+        while !self.pending.is_empty() {
+            let listeners: Vec<_> = self.pending.iter().map(|(q, _)| q.space().listen()).collect();
+            self.push_pending();
+            if self.pending.is_empty() {
+                return;
+            }
+            select_all(listeners).await;
+            self.push_pending();
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        for queue in self.edges.iter().flat_map(|edge| &edge.queues) {
+            queue.end();
+        }
+    }
+}

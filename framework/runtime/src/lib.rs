@@ -1,0 +1,29 @@
+//! Runs a plan: the loop, the executors, the edges, the metrics.
+//!
+//! [`Run::start`] takes a checked [`Plan`](gristmill_config::Plan) and a
+//! [`Registry`](gristmill_stage::Registry), builds every stage, and starts its workers: threaded
+//! ones on a thread each, pooled ones as tasks on their pool. [`Run::wait`] ends with a [`Report`].
+
+mod assembly;
+mod bell;
+mod control;
+mod drive;
+mod edge;
+mod letters;
+mod memory;
+mod meter;
+mod metrics;
+mod pool;
+mod run;
+mod server;
+mod status;
+mod turns;
+mod worker;
+
+pub use control::Failure;
+pub use drive::{Action, Driver, Event, Need};
+pub use edge::Level;
+pub use memory::{Collect, Feed};
+pub use meter::{Amount, TimeSplit};
+pub use run::{Run, RunOptions, Stopper};
+pub use status::{Outcome, QueueStatus, Report, StageStatus};

@@ -1,0 +1,233 @@
+//! What one worker did, counted from outside: no stage counts itself.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gristmill_stage::{Clock, ErrorKind};
+use hdrhistogram::Histogram;
+
+/// What a worker does with its time. The three shares sum to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Activity {
+    /// In a call of the stage, or waiting for work that the stage itself has under way.
+    Busy = 0,
+    /// Ready for input that is not there.
+    Waiting = 1,
+    /// Has output for which there is no room.
+    Blocked = 2,
+}
+
+/// Seconds of the three activities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeSplit {
+    /// See [`Activity::Busy`].
+    pub busy: Duration,
+    /// See [`Activity::Waiting`].
+    pub waiting: Duration,
+    /// See [`Activity::Blocked`].
+    pub blocked: Duration,
+}
+
+impl TimeSplit {
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.busy + self.waiting + self.blocked
+    }
+
+    /// The shares of busy, waiting and blocked; they sum to one, or are zero before the start.
+    pub fn shares(&self) -> [f64; 3] {
+        let total = self.total().as_secs_f64();
+        if total == 0.0 {
+            return [0.0; 3];
+        }
+        [self.busy, self.waiting, self.blocked].map(|part| part.as_secs_f64() / total)
+    }
+}
+
+/// Rows, batches and bytes in one direction.
+#[derive(Debug, Default)]
+pub struct Flow {
+    rows: AtomicU64,
+    batches: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A reading of a [`Flow`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Rows.
+    pub rows: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Bytes of Arrow buffers.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.batches += other.batches;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Flow {
+    fn add(&self, rows: usize, bytes: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Amount {
+        Amount {
+            rows: self.rows.load(Ordering::Relaxed),
+            batches: self.batches.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Sees the duration of every call; the metrics put one in.
+pub type CallObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// Counts one worker.
+pub struct Meter {
+    clock: Arc<dyn Clock>,
+    taken: Flow,
+    emitted: Flow,
+    rejected: AtomicU64,
+    errors: [AtomicU64; ErrorKind::ALL.len()],
+    nanos: [AtomicU64; 3],
+    activity: AtomicU8,
+    since: AtomicU64,
+    calls: Mutex<Histogram<u32>>,
+    observer: Option<CallObserver>,
+    ended: AtomicU8,
+}
+
+impl Meter {
+    /// A meter that stands at zero.
+    pub fn new(clock: Arc<dyn Clock>, observer: Option<CallObserver>) -> Self {
+        #[expect(clippy::expect_used, reason = "2 significant figures are within 0 to 5")]
+        let calls = Histogram::new(2).expect("valid precision");
+        Self {
+            since: AtomicU64::new(nanos(clock.now())),
+            clock,
+            taken: Flow::default(),
+            emitted: Flow::default(),
+            rejected: AtomicU64::new(0),
+            errors: std::array::from_fn(|_| AtomicU64::new(0)),
+            nanos: std::array::from_fn(|_| AtomicU64::new(0)),
+            activity: AtomicU8::new(Activity::Waiting as u8),
+            calls: Mutex::new(calls),
+            observer,
+            // Nothing counts before the start.
+            ended: AtomicU8::new(1),
+        }
+    }
+
+    /// The worker begins something else. Only the worker itself calls this. Returns the time.
+    pub fn enter(&self, activity: Activity) -> Duration {
+        let now = self.clock.now();
+        let since = self.since.swap(nanos(now), Ordering::Relaxed);
+        let before = self.activity.swap(activity as u8, Ordering::Relaxed);
+        let spent = nanos(now).saturating_sub(since);
+        self.nanos[usize::from(before)].fetch_add(spent, Ordering::Relaxed);
+        now
+    }
+
+    /// The worker starts: time counts from now on.
+    pub fn start(&self) {
+        self.since.store(nanos(self.clock.now()), Ordering::Relaxed);
+        self.ended.store(0, Ordering::Relaxed);
+    }
+
+    /// The worker has come to its end.
+    pub fn end(&self) {
+        self.enter(Activity::Waiting);
+        self.ended.store(1, Ordering::Relaxed);
+    }
+
+    /// A batch was taken in.
+    pub fn took(&self, rows: usize, bytes: usize) {
+        self.taken.add(rows, bytes);
+    }
+
+    /// A batch was handed on.
+    pub fn emitted(&self, rows: usize, bytes: usize) {
+        self.emitted.add(rows, bytes);
+    }
+
+    /// Rows were rejected.
+    pub fn rejected(&self, rows: usize) {
+        self.rejected.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// The stage returned an error.
+    pub fn failed(&self, kind: ErrorKind) {
+        if let Some(index) = ErrorKind::ALL.iter().position(|k| *k == kind) {
+            self.errors[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A call with a batch (for a source: a poll) took this long.
+    pub fn called(&self, took: Duration) {
+        // Only the worker records, so the lock is free but for a reader now and then.
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        // Cannot fail: the histogram grows as far as it needs.
+        let _ = calls.record(nanos(took));
+        drop(calls);
+        if let Some(observer) = &self.observer {
+            observer(took);
+        }
+    }
+
+    /// What came in so far.
+    pub fn taken(&self) -> Amount {
+        self.taken.read()
+    }
+
+    /// What went out so far.
+    pub fn sent(&self) -> Amount {
+        self.emitted.read()
+    }
+
+    /// Rows rejected so far.
+    pub fn rejects(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Errors so far, by kind.
+    pub fn errors(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
+        ErrorKind::ALL
+            .into_iter()
+            .zip(&self.errors)
+            .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+    }
+
+    /// The time so far, what the worker is in the middle of included.
+    pub fn times(&self) -> TimeSplit {
+        let mut parts = [0, 1, 2].map(|i: usize| self.nanos[i].load(Ordering::Relaxed));
+        if self.ended.load(Ordering::Relaxed) == 0 {
+            let since = self.since.load(Ordering::Relaxed);
+            let activity = usize::from(self.activity.load(Ordering::Relaxed));
+            parts[activity] += nanos(self.clock.now()).saturating_sub(since);
+        }
+        let [busy, waiting, blocked] = parts.map(Duration::from_nanos);
+        TimeSplit { busy, waiting, blocked }
+    }
+
+    /// Adds the durations of the calls to `sum`.
+    pub fn add_calls_to(&self, sum: &mut Histogram<u64>) {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        for value in calls.iter_recorded() {
+            let _ = sum.record_n(value.value_iterated_to(), value.count_since_last_iteration());
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,324 @@
+//! A run: starts a plan, can be watched and stopped, and ends with a report.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gristmill_config::{Mode, Plan};
+use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
+
+use crate::assembly::{Built, Queues, Shared};
+use crate::control::{Control, Failure};
+use crate::letters::{self, LetterBox};
+use crate::meter::Meter;
+use crate::metrics::{Metrics, Source as MetricsSource};
+use crate::pool::Pool;
+use crate::server::Server;
+use crate::status::{Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
+use crate::turns::Turns;
+use crate::worker::build_failure;
+
+/// What a run is given besides its plan.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Addresses that exist only during this run, such as the demo site.
+    pub origins: Origins,
+    /// Where to serve `/metrics`, `/healthz` and `/readyz`; nowhere if not given.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// A run under way.
+pub struct Run {
+    plan: Arc<Plan>,
+    board: Arc<Board>,
+    control: Arc<Control>,
+    latch: Arc<Latch>,
+    letters: LetterBox,
+    threads: Vec<JoinHandle<()>>,
+    writer: JoinHandle<()>,
+    pools: Vec<Pool>,
+    server: Option<Server>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Stops a run from elsewhere, such as a signal handler.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Control>);
+
+impl Stopper {
+    /// Sources stop; what was read is worked through and published.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+
+    /// Everything stops where it is; nothing more is published.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+}
+
+/// What can be read of a run while it goes on.
+pub(crate) struct Board {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) meters: Vec<Vec<Arc<Meter>>>,
+    pub(crate) queues: Queues,
+}
+
+impl Run {
+    /// Builds all stages, and when all are built, starts them.
+    ///
+    /// # Errors
+    /// When a stage cannot be built, or the machine lacks what the plan asks for. Nothing runs then.
+    pub fn start(plan: Plan, registry: &Registry, options: RunOptions) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let control = Arc::new(Control::default());
+        let own = |error| build_failure("(run)", 0, error);
+        let pools =
+            plan.pools.iter().map(Pool::start).collect::<Result<Vec<_>, _>>().map_err(own)?;
+        let (letters, writer) =
+            letters::start(&plan.rejected, plan.secrets.clone(), clock.clone(), control.clone())
+                .map_err(own)?;
+        let metrics = options.metrics.map(|_| Metrics::new());
+        let queues = Queues::new(&plan);
+        let shared = Shared {
+            plan: &plan,
+            registry,
+            queues: &queues,
+            pools: &pools,
+            clock: clock.clone(),
+            origins: Arc::new(options.origins),
+            control: control.clone(),
+            letters: letters.clone(),
+        };
+        let built = build_all(&shared, metrics.as_ref())?;
+        let meters = built.iter().map(|s| s.iter().map(|b| b.worker.meter.clone()).collect());
+        let meters: Vec<Vec<_>> = meters.collect();
+        let plan = Arc::new(plan);
+        let board = Arc::new(Board { plan: plan.clone(), meters, queues });
+        let mut run = Self {
+            plan,
+            board,
+            latch: Latch::new(built.iter().map(Vec::len).sum()),
+            control,
+            letters,
+            threads: Vec::new(),
+            writer,
+            pools,
+            server: None,
+            clock,
+        };
+        if let (Some(addr), Some(metrics)) = (options.metrics, metrics) {
+            let io = run.pools[0].io().handle().map_err(own)?;
+            let source = MetricsSource::new(metrics, run.board.clone());
+            run.server = Some(Server::start(addr, &io, source).map_err(own)?);
+        }
+        run.launch(built)?;
+        Ok(run)
+    }
+
+    fn launch(&mut self, built: Vec<Vec<Built>>) -> Result<(), Failure> {
+        for (stage, workers) in built.into_iter().enumerate() {
+            let (mode, pool) = (self.plan.stages[stage].mode, self.plan.stages[stage].pool);
+            for built in workers {
+                let latch = self.latch.clone();
+                match mode {
+                    Mode::Pooled => {
+                        self.pools[pool].stages().spawn(async move {
+                            let _released = Released(latch);
+                            built.worker.run().await;
+                        });
+                    }
+                    Mode::Threaded => {
+                        let (name, instance) = (built.worker.stage.clone(), built.worker.instance);
+                        let thread = self.thread(built, latch);
+                        match thread {
+                            Ok(thread) => self.threads.push(thread),
+                            Err(error) => {
+                                self.control.abort();
+                                return Err(build_failure(&name, instance, error));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the thread of a threaded worker.
+    fn thread(&self, built: Built, latch: Arc<Latch>) -> Result<JoinHandle<()>, Error> {
+        let Built { worker, runtime } = built;
+        let timers = self.pools[0].io().handle()?;
+        std::thread::Builder::new()
+            .name(format!("{}-{}", worker.stage, worker.instance))
+            .spawn(move || {
+                let _released = Released(latch);
+                match runtime.get() {
+                    // Two levels: the stage's tasks and the worker itself share this thread.
+                    Some(own) => own.block_on(worker.run()),
+                    None => {
+                        let _timers = timers.enter();
+                        futures::executor::block_on(worker.run());
+                    }
+                }
+            })
+            .map_err(|e| Error::io(format!("the machine gives no thread: {e}")))
+    }
+
+    /// What the stages have done so far, in the order of the plan.
+    pub fn status(&self) -> Vec<StageStatus> {
+        self.board.status()
+    }
+
+    /// Rows rejected so far in all stages.
+    pub fn rejected(&self) -> u64 {
+        self.letters.count()
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// The address of the metrics, when they are served.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Server::addr)
+    }
+
+    /// A handle to stop the run.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.control.clone())
+    }
+
+    /// Waits for the end, for this long at the most. True when the run is over.
+    pub fn wait_for(&self, time: Duration) -> bool {
+        self.latch.wait(Some(time))
+    }
+
+    /// Waits for the end.
+    pub fn wait(self) -> Report {
+        self.latch.wait(None);
+        self.into_report()
+    }
+
+    /// Gives up waiting for stages that do not return, and reports what there is.
+    pub fn into_report(self) -> Report {
+        let over = self.latch.wait(Some(Duration::ZERO));
+        let took = self.clock.now();
+        let stages = self.board.status();
+        let rejected = self.letters.count();
+        drop(self.letters);
+        drop(self.server);
+        if over {
+            for thread in self.threads {
+                // A worker's panic was caught and is in the report.
+                let _ = thread.join();
+            }
+            let _ = self.writer.join();
+        }
+        for pool in self.pools {
+            pool.shut_down();
+        }
+        let outcome = match self.control.failure() {
+            Some(failure) => Outcome::Failed(failure.clone()),
+            None if self.control.is_aborted() => Outcome::Aborted,
+            None if self.control.is_stopping() => Outcome::Stopped,
+            None => Outcome::Done,
+        };
+        Report { outcome, took, stages, rejected, rejected_path: self.plan.rejected.path.clone() }
+    }
+}
+
+/// Builds every worker of every stage.
+fn build_all(shared: &Shared<'_>, metrics: Option<&Metrics>) -> Result<Vec<Vec<Built>>, Failure> {
+    let plan = shared.plan;
+    (0..plan.stages.len())
+        .map(|stage| {
+            let workers = plan.stages[stage].workers;
+            // One worker keeps the order by itself.
+            let ordered = plan.stages[stage].ordered && workers > 1;
+            let turns = ordered.then(|| Arc::new(Turns::default()));
+            (0..workers)
+                .map(|instance| {
+                    let observer = metrics.map(|metrics| metrics.call_observer(plan, stage));
+                    shared
+                        .build(stage, instance, turns.clone(), observer)
+                        .map_err(|error| build_failure(&plan.stages[stage].name, instance, error))
+                })
+                .collect()
+        })
+        .collect()
+}
+
+impl Board {
+    fn status(&self) -> Vec<StageStatus> {
+        self.plan.stages.iter().enumerate().map(|(id, _)| self.stage(id)).collect()
+    }
+
+    fn stage(&self, id: usize) -> StageStatus {
+        let stage = &self.plan.stages[id];
+        let meters = || self.meters[id].iter().map(|meter| &**meter);
+        let sum = Sum::of(meters());
+        let [call_p50, call_p99] = call_times(meters());
+        StageStatus {
+            name: stage.name.clone(),
+            kind: stage.kind.clone(),
+            mode: stage.mode,
+            workers: stage.workers,
+            taken: sum.taken,
+            sent: sum.sent,
+            rejected: sum.rejected,
+            errors: sum.errors.into_iter().filter(|(_, count)| *count > 0).collect(),
+            times: sum.times,
+            call_p50,
+            call_p99,
+            queues: stage.inputs.iter().map(|&edge| self.queue(edge)).collect(),
+        }
+    }
+
+    pub(crate) fn queue(&self, edge: usize) -> QueueStatus {
+        let plan = &self.plan.edges[edge];
+        let mut level = crate::edge::Level::default();
+        for queue in &self.queues.edges[edge] {
+            level += queue.level();
+        }
+        QueueStatus { from: self.plan.stages[plan.from].name.clone(), level, bound: plan.bound }
+    }
+}
+
+/// Counts down as workers end.
+struct Latch {
+    left: Mutex<usize>,
+    over: Condvar,
+}
+
+impl Latch {
+    fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self { left: Mutex::new(count), over: Condvar::new() })
+    }
+
+    fn wait(&self, time: Option<Duration>) -> bool {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        match time {
+            None => {
+                drop(self.over.wait_while(left, |left| *left > 0));
+                true
+            }
+            Some(time) => match self.over.wait_timeout_while(left, time, |left| *left > 0) {
+                Ok((left, _)) => *left == 0,
+                Err(poisoned) => *poisoned.into_inner().0 == 0,
+            },
+        }
+    }
+}
+
+/// Releases the latch by one, also when the worker's future is dropped or panics.
+struct Released(Arc<Latch>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.over.notify_all();
+    }
+}

@@ -1,0 +1,124 @@
+//! What a run says of itself, while it runs and at its end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gristmill_config::{Bound, Mode};
+use gristmill_stage::ErrorKind;
+use hdrhistogram::Histogram;
+
+use crate::control::Failure;
+use crate::edge::Level;
+use crate::meter::{Amount, Meter, TimeSplit};
+
+/// How a run came to its end.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// All input was worked through.
+    Done,
+    /// It was asked to stop, and what had been read is complete.
+    Stopped,
+    /// It was broken off; nothing unfinished was published.
+    Aborted,
+    /// A stage failed.
+    Failed(Failure),
+}
+
+/// A run at its end.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// Its stages, in the order of the plan.
+    pub stages: Vec<StageStatus>,
+    /// Rows rejected in all stages.
+    pub rejected: u64,
+    /// Where they are.
+    pub rejected_path: PathBuf,
+}
+
+/// What a stage has done so far, all its workers together.
+#[derive(Debug, Clone)]
+pub struct StageStatus {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// How its workers run.
+    pub mode: Mode,
+    /// How many there are.
+    pub workers: usize,
+    /// What came in.
+    pub taken: Amount,
+    /// What went out; each batch counted once, however many stages get it.
+    pub sent: Amount,
+    /// Rows rejected.
+    pub rejected: u64,
+    /// Errors by kind, those that happened.
+    pub errors: Vec<(ErrorKind, u64)>,
+    /// Time of all workers.
+    pub times: TimeSplit,
+    /// Median duration of a call with a batch.
+    pub call_p50: Duration,
+    /// The duration that 99 of 100 calls stay under.
+    pub call_p99: Duration,
+    /// The queues in front of it.
+    pub queues: Vec<QueueStatus>,
+}
+
+/// The queues of one edge, added up.
+#[derive(Debug, Clone)]
+pub struct QueueStatus {
+    /// The stage that feeds it.
+    pub from: String,
+    /// How full it is.
+    pub level: Level,
+    /// What it may hold.
+    pub bound: Bound,
+}
+
+/// Sums up the workers of a stage.
+#[derive(Debug, Clone)]
+pub(crate) struct Sum {
+    pub taken: Amount,
+    pub sent: Amount,
+    pub rejected: u64,
+    pub errors: Vec<(ErrorKind, u64)>,
+    pub times: TimeSplit,
+}
+
+impl Sum {
+    pub(crate) fn of<'a>(meters: impl IntoIterator<Item = &'a Meter>) -> Self {
+        let mut sum = Self {
+            taken: Amount::default(),
+            sent: Amount::default(),
+            rejected: 0,
+            errors: ErrorKind::ALL.map(|kind| (kind, 0)).to_vec(),
+            times: TimeSplit::default(),
+        };
+        for meter in meters {
+            sum.taken += meter.taken();
+            sum.sent += meter.sent();
+            sum.rejected += meter.rejects();
+            for ((_, total), (_, count)) in sum.errors.iter_mut().zip(meter.errors()) {
+                *total += count;
+            }
+            let times = meter.times();
+            sum.times.busy += times.busy;
+            sum.times.waiting += times.waiting;
+            sum.times.blocked += times.blocked;
+        }
+        sum
+    }
+}
+
+/// Median and 99th percentile of the calls of some workers.
+pub(crate) fn call_times<'a>(meters: impl IntoIterator<Item = &'a Meter>) -> [Duration; 2] {
+    let Ok(mut calls) = Histogram::<u64>::new(2) else { return [Duration::ZERO; 2] };
+    for meter in meters {
+        meter.add_calls_to(&mut calls);
+    }
+    [0.5, 0.99].map(|q| Duration::from_nanos(calls.value_at_quantile(q)))
+}
