@@ -1,0 +1,141 @@
+//! What a stage has put out.
+
+use std::fmt::Display;
+
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::SchemaRef;
+use gristmill_stage::{BatchTarget, Output, Result};
+
+/// All that came out of a stage.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// The emitted batches in order, without empty ones.
+    pub batches: Vec<RecordBatch>,
+    /// The rejected rows in order.
+    pub rejected: Vec<Rejected>,
+    /// Breaches of the contract, each as a sentence.
+    pub violations: Vec<String>,
+}
+
+/// Rows that a stage has refused.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// The rows as they came in.
+    pub rows: RecordBatch,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl Collected {
+    /// The number of rows that were emitted.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// The number of rows that were rejected.
+    pub fn rejected_rows(&self) -> usize {
+        self.rejected.iter().map(|rejected| rejected.rows.num_rows()).sum()
+    }
+
+    /// Adds what came out later.
+    pub fn append(&mut self, later: Self) {
+        self.batches.extend(later.batches);
+        self.rejected.extend(later.rejected);
+        self.violations.extend(later.violations);
+    }
+
+    pub(crate) fn violation(&mut self, what: impl Display) {
+        let what = what.to_string();
+        if !self.violations.contains(&what) {
+            self.violations.push(what);
+        }
+    }
+}
+
+/// The output of one call: collects, and measures against what the contract allows.
+pub(crate) struct Recorder<'a> {
+    pub(crate) collected: &'a mut Collected,
+    pub(crate) schema: &'a SchemaRef,
+    pub(crate) sink: bool,
+    rows: usize,
+    bytes: usize,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(collected: &'a mut Collected, schema: &'a SchemaRef, sink: bool) -> Self {
+        Self { collected, schema, sink, rows: 0, bytes: 0 }
+    }
+
+    /// Ends the call. It may have emitted about a batch, or about as much as it was given where that
+    /// is more: twice that is "about". A row that is larger goes alone.
+    pub(crate) fn end(self, call: &str, target: BatchTarget, given: Option<&(usize, usize)>) {
+        let (given_rows, given_bytes) = given.copied().unwrap_or_default();
+        let (most_rows, most_bytes) = (
+            target.rows.max(given_rows).saturating_mul(2),
+            target.bytes.max(given_bytes).saturating_mul(2),
+        );
+        if self.rows > most_rows {
+            self.collected.violation(format!(
+                "one call of `{call}` emitted {} rows; about {} are the target, so hold the rest",
+                self.rows,
+                most_rows / 2
+            ));
+        }
+        let without_largest = self.bytes - self.bytes / self.rows.max(1);
+        if without_largest > most_bytes {
+            self.collected.violation(format!(
+                "one call of `{call}` emitted {} bytes; about {} are the target, so hold the rest",
+                self.bytes,
+                most_bytes / 2
+            ));
+        }
+    }
+}
+
+impl Output for Recorder<'_> {
+    fn emit(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.sink {
+            self.collected.violation("a sink emitted a batch");
+        } else if batch.schema_ref().fields() != self.schema.fields() {
+            self.collected.violation(format!(
+                "emitted a batch of another schema than planned:\n  planned {}\n  emitted {}",
+                columns(self.schema),
+                columns(batch.schema_ref())
+            ));
+        }
+        if batch.num_rows() > 0 {
+            self.rows += batch.num_rows();
+            self.bytes += bytes(&batch);
+            self.collected.batches.push(batch);
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, rows: RecordBatch, reason: &str) -> Result<()> {
+        if reason.trim().is_empty() {
+            self.collected.violation("rejected rows without a reason");
+        }
+        if rows.num_rows() > 0 {
+            self.collected.rejected.push(Rejected { rows, reason: reason.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// The bytes that a batch shows, which for slices are fewer than what it keeps alive.
+pub(crate) fn bytes(batch: &RecordBatch) -> usize {
+    let bytes = |column: &arrow_array::ArrayRef| {
+        // A layout that cannot say it is counted by what it keeps alive.
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(bytes).sum()
+}
+
+/// A schema in a line.
+pub(crate) fn columns(schema: &SchemaRef) -> String {
+    let field = |f: &std::sync::Arc<arrow_schema::Field>| {
+        let null = if f.is_nullable() { "" } else { " not null" };
+        format!("{}: {}{null}", f.name(), f.data_type())
+    };
+    format!("[{}]", schema.fields().iter().map(field).collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,283 @@
+//! One run of a kind, in one of several ways, and what it showed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_schema::SchemaRef;
+use arrow_select::take::take_record_batch;
+use gristmill_stage::{BatchTarget, Error, Kind, Partitioning, Result};
+use serde_json::Value;
+
+use crate::collected::Collected;
+use crate::conformance::Settings;
+use crate::conformance::dice::Dice;
+use crate::driven::{Driven, unpanicked};
+use crate::harness::Harness;
+use crate::table::{differ, json_rows};
+
+/// Polls after which a source is taken to have no end.
+const MOST_CALLS: usize = 1_000_000;
+
+/// Runs a kind.
+#[derive(Clone)]
+pub(crate) struct Runner<'a> {
+    pub(crate) kind: &'a dyn Kind,
+    pub(crate) options: &'a Value,
+    pub(crate) settings: &'a Settings,
+    /// The schema of the input; none for a source.
+    pub(crate) schema: Option<SchemaRef>,
+}
+
+/// What a run showed.
+pub(crate) struct Seen {
+    pub(crate) rows: Vec<String>,
+    pub(crate) rejected: Vec<String>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) ordered: bool,
+}
+
+impl Runner<'_> {
+    /// A run from the start to the end.
+    pub(crate) fn run(&self, batches: Vec<RecordBatch>, target: BatchTarget) -> Result<Seen> {
+        let mut stage = self.build(&self.harness(target)?)?;
+        self.drive(&mut stage, batches)?;
+        self.seen(stage.into_collected())
+    }
+
+    /// A run with a snapshot after every call, none of which is used.
+    pub(crate) fn snapshotting(
+        &self,
+        batches: Vec<RecordBatch>,
+        target: BatchTarget,
+    ) -> Result<Seen> {
+        let mut stage = self.build(&self.harness(target)?)?;
+        let mut steps = Steps::new(self.schema.is_none(), batches);
+        let mut epoch = 0;
+        while steps.next(&mut stage)? {
+            // Twice: the first must not take away what the second is to say.
+            let first = stage.snapshot()?;
+            if stage.snapshot()? != first {
+                return Err(Error::internal("two snapshots, with no call in between, differ"));
+            }
+            epoch += 1;
+            stage.committed(epoch)?;
+        }
+        self.seen(stage.into_collected())
+    }
+
+    /// A run that is broken off and taken up from a snapshot at random places.
+    pub(crate) fn restarting(
+        &self,
+        batches: Vec<RecordBatch>,
+        target: BatchTarget,
+        dice: &mut Dice,
+    ) -> Result<Seen> {
+        let harness = self.harness(target)?;
+        let mut stage = self.build(&harness)?;
+        let mut steps = Steps::new(self.schema.is_none(), batches);
+        let mut all = Collected::default();
+        let mut restarts = Vec::new();
+        let often = 1 + dice.below(4);
+        // Also before the first call, now and then.
+        let mut more = dice.once_in(3) || steps.next(&mut stage)?;
+        while more {
+            if dice.once_in(often) {
+                restarts.push(steps.calls);
+                stage = self.restart(&harness, stage, &mut all, restarts.len() as u64, dice)?;
+            }
+            more = steps
+                .next(&mut stage)
+                .map_err(|e| e.context(format!("after restarts at the calls {restarts:?}")))?;
+        }
+        all.append(stage.into_collected());
+        self.seen(all)
+    }
+
+    fn restart(
+        &self,
+        harness: &Harness,
+        mut stage: Driven,
+        all: &mut Collected,
+        epoch: u64,
+        dice: &mut Dice,
+    ) -> Result<Driven> {
+        let snapshot = stage.snapshot()?;
+        if dice.once_in(2) {
+            stage.committed(epoch)?;
+        }
+        all.append(stage.into_collected());
+        self.build(&harness.clone().with_restored(snapshot))
+            .map_err(|e| e.context("cannot be built from its snapshot"))
+    }
+
+    /// A run on several workers, or `None` if there can be only one.
+    pub(crate) fn workers(
+        &self,
+        batches: &[RecordBatch],
+        target: BatchTarget,
+        workers: usize,
+    ) -> Result<Option<Seen>> {
+        let shares = match self.kind.plan(self.options, self.schema.as_ref())?.partitioning {
+            Partitioning::Single(_) => return Ok(None),
+            Partitioning::Any => {
+                let turn = |worker: usize| {
+                    batches.iter().skip(worker).step_by(workers).cloned().collect::<Vec<_>>()
+                };
+                (0..workers).map(turn).collect()
+            }
+            Partitioning::Keyed(columns) => by_key(batches, &columns, workers)?,
+        };
+        let mut all = Collected::default();
+        for (worker, share) in shares.into_iter().enumerate() {
+            let harness = self.harness(target)?.with_instance(worker, workers);
+            let mut stage = self.build(&harness)?;
+            self.drive(&mut stage, share)?;
+            all.append(stage.into_collected());
+        }
+        self.seen(all).map(Some)
+    }
+
+    fn harness(&self, target: BatchTarget) -> Result<Harness> {
+        let harness = if self.settings.real { Harness::real()? } else { Harness::new() };
+        Ok(harness
+            .with_batch(target)
+            .with_ordered(self.settings.ordered)
+            .with_origins(self.settings.origins.clone()))
+    }
+
+    fn build(&self, harness: &Harness) -> Result<Driven> {
+        unpanicked("build", || harness.build(self.kind, self.options, self.schema.as_ref()))
+    }
+
+    fn drive(&self, stage: &mut Driven, batches: Vec<RecordBatch>) -> Result<()> {
+        let mut steps = Steps::new(self.schema.is_none(), batches);
+        while steps.next(stage)? {}
+        Ok(())
+    }
+
+    fn seen(&self, collected: Collected) -> Result<Seen> {
+        let mut rows = texts(json_rows(&collected.batches)?, &self.settings.ignored);
+        if let Some(effect) = &self.settings.effect {
+            let effect = effect().map_err(|e| Error::internal(format!("the effect: {e}")))?;
+            rows.extend(texts(effect, &self.settings.ignored));
+        }
+        let mut rejected = Vec::new();
+        for refused in &collected.rejected {
+            let reason = if self.settings.ignore_reasons { "" } else { &refused.reason };
+            let rows = texts(json_rows([&refused.rows])?, &[]);
+            rejected.extend(rows.into_iter().map(|row| format!("{row} {reason}")));
+        }
+        let ordered = self.settings.ordered;
+        Ok(Seen { rows, rejected, violations: collected.violations, ordered })
+    }
+}
+
+impl Seen {
+    /// That nothing went against the contract.
+    pub(crate) fn clean(&self) -> Result<()> {
+        if self.violations.is_empty() {
+            return Ok(());
+        }
+        Err(Error::internal(self.violations.join("\n  ")))
+    }
+
+    /// That it showed what the plain run did.
+    pub(crate) fn same_as(&self, plain: &Self) -> Result<(), String> {
+        self.clean().map_err(|e| e.to_string())?;
+        differ(self.rows.clone(), plain.rows.clone())?;
+        if self.ordered && self.rows != plain.rows {
+            let at = self.rows.iter().zip(&plain.rows).take_while(|(a, b)| a == b).count();
+            let row = plain.rows.get(at).map_or("", String::as_str);
+            return Err(format!(
+                "the rows are the same, but the order differs from row {at} on: {row}"
+            ));
+        }
+        differ(self.rejected.clone(), plain.rejected.clone())
+            .map_err(|text| format!("of the rejected rows, {text}"))
+    }
+}
+
+/// The calls of a run one by one.
+struct Steps {
+    source: bool,
+    batches: std::vec::IntoIter<RecordBatch>,
+    finished: bool,
+    calls: usize,
+}
+
+impl Steps {
+    fn new(source: bool, batches: Vec<RecordBatch>) -> Self {
+        Self { source, batches: batches.into_iter(), finished: false, calls: 0 }
+    }
+
+    /// Makes the next call. False when the run is over.
+    fn next(&mut self, stage: &mut Driven) -> Result<bool> {
+        if self.finished {
+            return Ok(false);
+        }
+        self.calls += 1;
+        if self.calls > MOST_CALLS {
+            return Err(Error::internal("it has no end"));
+        }
+        if self.source {
+            self.finished = !stage.poll()?;
+        } else if let Some(batch) = self.batches.next() {
+            if !stage.process(batch)? {
+                self.batches = Vec::new().into_iter();
+            }
+        } else {
+            self.finished = !stage.finish_once()?;
+        }
+        Ok(!self.finished)
+    }
+}
+
+/// The rows dealt out so that those with an equal key meet.
+fn by_key(
+    batches: &[RecordBatch],
+    columns: &[String],
+    workers: usize,
+) -> Result<Vec<Vec<RecordBatch>>> {
+    let mut shares = vec![Vec::new(); workers];
+    for batch in batches {
+        let mut rows = vec![Vec::new(); workers];
+        for (i, row) in json_rows([batch])?.iter().enumerate() {
+            let mut hasher = DefaultHasher::new();
+            for column in columns {
+                row.get(column).map(Value::to_string).hash(&mut hasher);
+            }
+            rows[(hasher.finish() % workers as u64) as usize].push(i as u32);
+        }
+        for (share, rows) in shares.iter_mut().zip(rows) {
+            share.push(take_record_batch(batch, &UInt32Array::from(rows))?);
+        }
+    }
+    Ok(shares)
+}
+
+/// Rows as texts to compare by, without some columns.
+fn texts(rows: Vec<Value>, ignored: &[String]) -> Vec<String> {
+    let text = |mut row: Value| {
+        if let Value::Object(columns) = &mut row {
+            columns.retain(|name, _| !ignored.contains(name));
+        }
+        round(&mut row);
+        row.to_string()
+    };
+    rows.into_iter().map(text).collect()
+}
+
+/// Rounds fractions to 12 digits: sums of fractions depend on their order a little.
+fn round(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let rounded = number.as_f64().and_then(|n| format!("{n:.11e}").parse::<f64>().ok());
+            if let Some(rounded) = rounded.and_then(serde_json::Number::from_f64) {
+                *number = rounded;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(round),
+        Value::Object(columns) => columns.values_mut().for_each(round),
+        _ => {}
+    }
+}
