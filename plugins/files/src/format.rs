@@ -1,0 +1,142 @@
+//! Formats, and the columns that a user declares.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use gristmill_stage::{Error, Result};
+use schemars::{JsonSchema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+/// How rows are written in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A JSON object per line.
+    Jsonl,
+    /// Values between commas; the first record names the columns.
+    Csv,
+    /// Values between tabs; the first record names the columns.
+    Tsv,
+    /// Plain text: one column, `line`.
+    Lines,
+}
+
+impl Format {
+    /// The format that the ending of a path stands for.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        let (_, ending) = path.rsplit_once('.')?;
+        match ending.to_ascii_lowercase().as_str() {
+            "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
+            "csv" => Some(Self::Csv),
+            "tsv" => Some(Self::Tsv),
+            "txt" | "log" | "lines" => Some(Self::Lines),
+            _ => None,
+        }
+    }
+
+    /// The byte between two values of a record.
+    pub(crate) fn delimiter(self, option: Option<char>) -> Result<u8> {
+        let chosen = match (option, self) {
+            (None, Self::Tsv) => return Ok(b'\t'),
+            (None, _) => return Ok(b','),
+            (Some(chosen), _) => chosen,
+        };
+        match u8::try_from(chosen) {
+            Ok(byte) if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(byte),
+            _ => Err(Error::option("delimiter", format!("{chosen:?} cannot part values"))
+                .help("an ASCII character other than a quote or a line end, such as `;`")),
+        }
+    }
+}
+
+/// The type of a column in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// Text. In JSON, numbers and booleans are taken as their text.
+    String,
+    /// A whole number of 64 bits.
+    Int64,
+    /// A floating-point number of 64 bits.
+    Float64,
+    /// `true` or `false`.
+    Boolean,
+    /// A point in time, RFC 3339; UTC where no offset is given.
+    Timestamp,
+    /// A day, `2026-11-23`.
+    Date,
+    /// Any JSON value, kept as its text.
+    Json,
+}
+
+impl ColumnType {
+    /// The Arrow type of the column.
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            Self::String | Self::Json => DataType::Utf8,
+            Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Timestamp => timestamp(),
+            Self::Date => DataType::Date32,
+        }
+    }
+}
+
+/// The type of every timestamp that is read: microseconds in UTC.
+pub(crate) fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Columns with their types, in the order in which they were written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns(pub Vec<(String, ColumnType)>);
+
+impl Columns {
+    /// The schema: a column each, all of which may be null.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let field = |(name, kind): &(String, ColumnType)| Field::new(name, kind.data_type(), true);
+        Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()))
+    }
+
+    /// The names of the columns that take any JSON value.
+    pub(crate) fn json(&self) -> Vec<String> {
+        let json = self.0.iter().filter(|(_, kind)| *kind == ColumnType::Json);
+        json.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Columns;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("columns with their types, `{ name: string, price: float64 }`")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
+                let mut columns = Vec::new();
+                while let Some(column) = map.next_entry()? {
+                    columns.push(column);
+                }
+                Ok(Columns(columns))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+impl JsonSchema for Columns {
+    fn schema_name() -> Cow<'static, str> {
+        "Columns".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> schemars::Schema {
+        let kind = generator.subschema_for::<ColumnType>();
+        json_schema!({ "type": "object", "additionalProperties": kind })
+    }
+}

@@ -1,0 +1,28 @@
+//! `read` and `write`: files in and out.
+//!
+//! `read` is a source of JSON lines, CSV, TSV or plain lines; `write` is a sink of JSON lines, CSV
+//! or TSV whose file appears under its name only when it is complete.
+
+mod current;
+mod decode;
+mod encode;
+mod format;
+mod options;
+mod paths;
+mod read;
+mod records;
+mod sample;
+mod target;
+mod write;
+
+use gristmill_stage::Registry;
+
+pub use format::{ColumnType, Columns, Format};
+pub use options::ReadOptions;
+pub use read::Read;
+pub use write::{Write, WriteFormat, WriteOptions};
+
+/// Adds `read` and `write`.
+pub fn register(registry: &mut Registry) {
+    registry.add(Read).add(Write);
+}

@@ -1,0 +1,198 @@
+//! The options of `read`, and what follows from them: the format, the columns, how to open a file.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use gristmill_stage::option::ByteSize;
+use gristmill_stage::{Error, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::current::{Current, Position, failed, header, open_at, regular};
+use crate::decode::{Csv, Decoder, values};
+use crate::format::{Columns, Format};
+use crate::paths::{Input, Paths};
+use crate::records::{Ends, Records};
+use crate::sample;
+
+/// Options of `read`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadOptions {
+    /// A file, a pattern such as `logs/*.jsonl`, or a list of them; `-` is stdin. Files are read in
+    /// this order, those of a pattern by name. What comes from stdin cannot be read again after a
+    /// restart.
+    pub(crate) path: Paths,
+    /// How rows are written; from the ending of the path when left out: `.jsonl`, `.ndjson` and
+    /// `.json` are `jsonl`, `.csv`, `.tsv`, and `.txt` and `.log` are `lines`.
+    #[serde(default)]
+    format: Option<Format>,
+    /// Columns and their types; told from the first rows when left out. CSV columns are found by
+    /// their names in the header, without a header by their order.
+    #[serde(default)]
+    columns: Option<Columns>,
+    /// How many rows to look at when columns are not declared.
+    #[serde(default = "sample")]
+    sample: usize,
+    /// Whether the first record of a CSV or TSV file names its columns. Without it columns that are
+    /// not declared are called `column_1`, `column_2`, ….
+    #[serde(default = "yes")]
+    header: bool,
+    /// What stands between two values of CSV; `,` when left out, a tab in TSV.
+    #[serde(default)]
+    pub(crate) delimiter: Option<char>,
+    /// A line, or a record of CSV, longer than this is rejected without being held.
+    #[serde(default = "max_line")]
+    pub(crate) max_line: ByteSize,
+}
+
+fn sample() -> usize {
+    1000
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn max_line() -> ByteSize {
+    ByteSize(64 << 20)
+}
+
+impl ReadOptions {
+    pub(crate) fn format(&self, inputs: &[Input]) -> Result<Format> {
+        let unknown = |input: &Input| {
+            Error::option(
+                "format",
+                format!("the format of {} is not known by its name", input.name()),
+            )
+            .help("one of `jsonl`, `csv`, `tsv`, `lines`")
+        };
+        let mut found = self.format;
+        for input in inputs.iter().filter(|_| self.format.is_none()) {
+            let format = Format::of(&input.name()).ok_or_else(|| unknown(input))?;
+            if found.is_some_and(|found| found != format) {
+                return Err(Error::option("format", "the files are of different formats")
+                    .help("one `read` per format, or say `format`"));
+            }
+            found = Some(format);
+        }
+        found.ok_or_else(|| Error::option("format", "the format is not known"))
+    }
+
+    /// The schema of the rows, and the names of the columns of each CSV file are checked against it.
+    pub(crate) fn schema(&self, format: Format, inputs: &[Input]) -> Result<SchemaRef> {
+        if format == Format::Lines {
+            if self.columns.is_some() {
+                return Err(Error::option("columns", "plain lines have one column, `line`"));
+            }
+            return Ok(Arc::new(Schema::new(vec![Field::new("line", DataType::Utf8, false)])));
+        }
+        let schema = match &self.columns {
+            Some(columns) if columns.0.is_empty() => {
+                return Err(Error::option("columns", "no columns are declared"));
+            }
+            Some(columns) => columns.schema(),
+            None => self.inferred(format, inputs)?,
+        };
+        if format != Format::Jsonl && self.header {
+            for input in inputs.iter().filter(|input| regular(input)) {
+                self.open(format, &schema, input, Position::start(input))?;
+            }
+        }
+        Ok(schema)
+    }
+
+    /// The schema that the first file with rows has.
+    fn inferred(&self, format: Format, inputs: &[Input]) -> Result<SchemaRef> {
+        if let Some(input) = inputs.iter().find(|input| !regular(input)) {
+            let text = format!("the columns of {} cannot be known before it is read", input.name());
+            return Err(Error::option("columns", text)
+                .help("declare them: `columns: { name: string, price: float64 }`"));
+        }
+        for input in inputs {
+            let mut records = self.records(format, open_at(input, 0)?, input)?;
+            let wanted = self.sample.max(1) + usize::from(self.header);
+            let mut first = sample::first(&mut records, wanted).map_err(|e| failed(input, e))?;
+            let schema = match format {
+                Format::Jsonl => sample::json(&first)?,
+                _ => self.csv_schema(format, &mut first)?,
+            };
+            if let Some(schema) = schema {
+                return Ok(schema);
+            }
+        }
+        Err(Error::option("columns", "the columns cannot be told: there is no row to look at")
+            .help("declare them: `columns: { name: string, price: float64 }`"))
+    }
+
+    fn csv_schema(&self, format: Format, first: &mut Vec<Vec<u8>>) -> Result<Option<SchemaRef>> {
+        first.retain(|record| !sample::is_blank(record));
+        let delimiter = format.delimiter(self.delimiter)?;
+        let Some(record) = first.first() else { return Ok(None) };
+        let mut names = values(record, delimiter)?;
+        if self.header {
+            first.remove(0);
+        } else {
+            names = (1..=names.len()).map(|n| format!("column_{n}")).collect();
+        }
+        let doubled = |(n, name): &(usize, &String)| names[..*n].contains(name);
+        if let Some((_, name)) = names.iter().enumerate().find(doubled) {
+            return Err(Error::option("path", format!("two columns are called `{name}`"))
+                .help("declare the wanted columns with `columns`"));
+        }
+        Ok(Some(sample::csv(&names, first, delimiter)))
+    }
+
+    fn records(
+        &self,
+        format: Format,
+        input: Box<dyn std::io::Read + Send>,
+        from: &Input,
+    ) -> Result<Records> {
+        let ends = match format {
+            Format::Csv | Format::Tsv => Ends::Csv { delimiter: format.delimiter(self.delimiter)? },
+            Format::Jsonl | Format::Lines => Ends::Lines,
+        };
+        Ok(Records::new(input, ends, self.max_line.0).eager(!regular(from)))
+    }
+
+    /// Opens a file at a position, with what decodes it.
+    pub(crate) fn open(
+        &self,
+        format: Format,
+        schema: &SchemaRef,
+        input: &Input,
+        position: Position,
+    ) -> Result<Current> {
+        let mut records = self.records(format, open_at(input, 0)?, input)?;
+        let decoder = match format {
+            Format::Jsonl => {
+                let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
+                Decoder::Jsonl { schema: schema.clone(), json }
+            }
+            Format::Lines => Decoder::Lines { schema: schema.clone() },
+            Format::Csv | Format::Tsv => {
+                let delimiter = format.delimiter(self.delimiter)?;
+                let names = if self.header {
+                    header(&mut records, delimiter).map_err(|e| e.context(input.name()))?
+                } else {
+                    Some(schema.fields().iter().map(|field| field.name().clone()).collect())
+                };
+                // A file without even a header has no rows either.
+                let names = names.unwrap_or_else(|| {
+                    schema.fields().iter().map(|field| field.name().clone()).collect()
+                });
+                Decoder::Csv(Csv::new(schema.clone(), &names, delimiter).map_err(|missing| {
+                    let text = format!("{} has no column `{missing}`", input.name());
+                    Error::option(format!("columns.{missing}"), text)
+                        .help(format!("it has {}", names.join(", ")))
+                })?)
+            }
+        };
+        if position.offset > 0 {
+            let reader = open_at(input, position.offset)?;
+            records = self.records(format, reader, input)?.at(position.offset, position.line);
+        }
+        Ok(Current { records, decoder, input: input.clone() })
+    }
+}

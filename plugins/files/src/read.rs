@@ -1,0 +1,178 @@
+//! `read`: rows from files.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, StringArray, UInt64Array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use gristmill_stage::{
+    BatchTarget, BuildContext, Error, ErrorKind, Next, Output, Planned, Result, Role, Snapshot,
+    Source, Stage, StageSpec,
+};
+
+use crate::current::{Current, Position, failed, regular};
+use crate::decode::without_end;
+use crate::format::Format;
+use crate::options::ReadOptions;
+use crate::paths::Input;
+use crate::records::Part;
+
+/// The kind `read`.
+#[derive(Debug, Clone, Copy)]
+pub struct Read;
+
+/// Layout of the snapshot: a [`Position`].
+const VERSION: u32 = 1;
+
+impl StageSpec for Read {
+    type Options = ReadOptions;
+
+    const KIND: &'static str = "read";
+    const SUMMARY: &'static str =
+        "Reads rows from files or stdin: JSON lines, CSV, TSV or plain lines.";
+    const ROLE: Role = Role::Source;
+    const EXAMPLE: &'static str =
+        "type: read\nwith:\n  path: items.csv\n  columns: { title: string, price: float64 }";
+    const INPUT: &'static str = "none";
+    const OUTPUT: &'static str = "The declared columns, or those found in the first rows; for plain lines `line` (string). \
+        Rejected lines have `line` (string), `file` (string) and `line_number` (uint64).";
+
+    fn plan(options: &ReadOptions, _: Option<&SchemaRef>) -> Result<Planned> {
+        let inputs = options.path.inputs()?;
+        let format = options.format(&inputs)?;
+        format.delimiter(options.delimiter)?;
+        if options.max_line.0 == 0 {
+            return Err(
+                Error::option("max_line", "no line is that short").help("for example 64MiB")
+            );
+        }
+        let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
+        Ok(match inputs.len() {
+            1 => planned.single("there is one file to read"),
+            n => planned.note(format!("reads {n} files")),
+        })
+    }
+
+    fn build(options: ReadOptions, context: BuildContext) -> Result<Stage> {
+        let inputs = options.path.inputs()?;
+        let format = options.format(&inputs)?;
+        let (instance, instances) = (context.instance(), context.instances().max(1));
+        let mine = inputs.into_iter().enumerate().filter(|(n, _)| n % instances == instance);
+        let mut files: VecDeque<Input> = mine.map(|(_, input)| input).collect();
+        let mut restored: Option<Position> = context.restored().value(VERSION)?;
+        if let Some(position) = &restored {
+            let at = match position.file.as_str() {
+                "" => Some(files.len()),
+                name => files.iter().position(|input| input.name() == name),
+            };
+            let at = at.ok_or_else(|| {
+                let text = format!("the file {} that was being read is gone", position.file);
+                Error::new(ErrorKind::Restore, text)
+            })?;
+            files.drain(..at);
+        }
+        if restored.as_ref().is_some_and(|position| position.file.is_empty()) {
+            restored = None;
+        }
+        let schema = context.output().clone();
+        let (batch, file) = (context.batch(), None);
+        Ok(Stage::source(Reader { options, format, schema, batch, files, restored, file }))
+    }
+}
+
+struct Reader {
+    options: ReadOptions,
+    format: Format,
+    schema: SchemaRef,
+    batch: BatchTarget,
+    /// Files not yet opened.
+    files: VecDeque<Input>,
+    /// Where in the first of them to go on.
+    restored: Option<Position>,
+    file: Option<Current>,
+}
+
+impl Reader {
+    fn current(&mut self) -> Result<Option<&mut Current>> {
+        if self.file.is_none() {
+            let Some(input) = self.files.pop_front() else { return Ok(None) };
+            let position = self.restored.take().unwrap_or_else(|| Position::start(&input));
+            self.file = Some(self.options.open(self.format, &self.schema, &input, position)?);
+        }
+        Ok(self.file.as_mut())
+    }
+}
+
+impl Source for Reader {
+    fn poll(&mut self, out: &mut dyn Output) -> Result<Next> {
+        let (target, max) = (self.batch, self.options.max_line);
+        let Some(file) = self.current()? else { return Ok(Next::Done) };
+        let part = file.records.next(target.rows.max(1), target.bytes.max(1));
+        match part.map_err(|e| failed(&file.input, e))? {
+            Part::End => self.file = None,
+            Part::TooLong { head, length, line } => {
+                let reason = format!(
+                    "the line has {length} bytes, `max_line` is {max}; only its beginning is kept"
+                );
+                let file = file.input.name();
+                out.reject(rejected(&head, &file, line)?, &reason)?;
+            }
+            Part::Records { records, line } => {
+                let text = file.records.text();
+                let whole = records.len() - usize::from(file.records.unclosed());
+                let (batch, mut bad) = file.decoder.decode(text, &records[..whole])?;
+                if whole < records.len() {
+                    bad.push((whole, "a quote is opened and never closed".to_owned()));
+                }
+                let name = file.input.name();
+                let (mut at, mut line) = (0, line);
+                for (n, reason) in bad {
+                    let Some(record) = records.get(n) else { continue };
+                    line += memchr::memchr_iter(b'\n', &text[at..record.start]).count() as u64;
+                    at = record.start;
+                    out.reject(
+                        rejected(&text[record.clone()], &name, line)?,
+                        &format!("{name}:{line}: {reason}"),
+                    )?;
+                }
+                if let Some(batch) = batch {
+                    out.emit(batch)?;
+                }
+            }
+        }
+        Ok(Next::Now)
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        let position = match (&self.file, &self.restored, self.files.front()) {
+            // What was taken from a pipe cannot be had again; reading goes on with what is left.
+            (Some(file), ..) if !regular(&file.input) => Position::start(&file.input),
+            (Some(file), ..) => {
+                let (offset, line) = file.records.position();
+                Position { file: file.input.name(), offset, line }
+            }
+            (None, Some(restored), _) => restored.clone(),
+            (None, None, Some(next)) => Position::start(next),
+            (None, None, None) => Position { file: String::new(), offset: 0, line: 1 },
+        };
+        Snapshot::of(VERSION, &position)
+    }
+}
+
+/// A line that could not be used, as a row.
+fn rejected(record: &[u8], file: &str, line: u64) -> Result<RecordBatch> {
+    let text = String::from_utf8_lossy(without_end(record));
+    let schema = Schema::new(vec![
+        Field::new("line", DataType::Utf8, false),
+        Field::new("file", DataType::Utf8, false),
+        Field::new("line_number", DataType::UInt64, false),
+    ]);
+    Ok(RecordBatch::try_new(
+        Arc::new(schema),
+        vec![
+            Arc::new(StringArray::from(vec![text.as_ref()])),
+            Arc::new(StringArray::from(vec![file])),
+            Arc::new(UInt64Array::from(vec![line])),
+        ],
+    )?)
+}

@@ -1,0 +1,309 @@
+//! Cuts a file into records without reading more of it than is asked for.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+
+/// How much is read at once.
+const CHUNK: usize = 256 << 10;
+/// How much of a record that is too long is shown.
+const HEAD: usize = 1024;
+
+/// Where in a record of CSV the scan is. The same rules as the CSV decoder's: a quote opens only at
+/// the start of a value, and `\r`, `\n` and `\r\n` end a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    Value,
+    Quoted,
+    QuoteInQuoted,
+}
+
+/// What ends a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ends {
+    /// A line end.
+    Lines,
+    /// A line end outside quotes.
+    Csv { delimiter: u8 },
+}
+
+/// The next part of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Whole records, as ranges of [`Records::text`], with their line ends.
+    Records { records: Vec<Range<usize>>, line: u64 },
+    /// A record longer than allowed; only its beginning is here.
+    TooLong { head: Vec<u8>, length: u64, line: u64 },
+    /// The end.
+    End,
+}
+
+/// Reads records.
+pub(crate) struct Records {
+    input: Box<dyn Read + Send>,
+    ends: Ends,
+    /// Take what one read gives, for inputs that come when they come.
+    eager: bool,
+    max: usize,
+    text: Vec<u8>,
+    /// The first byte of `text` that was not handed out.
+    start: usize,
+    scanned: usize,
+    place: Place,
+    /// Ends of whole records in `text`.
+    found: VecDeque<usize>,
+    at_end: bool,
+    /// Bytes and lines handed out.
+    offset: u64,
+    line: u64,
+}
+
+impl Records {
+    /// Reads on from `offset`, which is in line `line` (from 1).
+    pub(crate) fn new(input: Box<dyn Read + Send>, ends: Ends, max: u64) -> Self {
+        Self {
+            input,
+            ends,
+            eager: false,
+            max: usize::try_from(max).unwrap_or(usize::MAX),
+            text: Vec::new(),
+            start: 0,
+            scanned: 0,
+            place: Place::Start,
+            found: VecDeque::new(),
+            at_end: false,
+            offset: 0,
+            line: 1,
+        }
+    }
+
+    /// Says where in its file the input begins: bytes before it, and the number of its first line.
+    pub(crate) fn at(mut self, offset: u64, line: u64) -> Self {
+        (self.offset, self.line) = (offset, line);
+        self
+    }
+
+    /// Hands out records as soon as there is one.
+    pub(crate) fn eager(mut self, eager: bool) -> Self {
+        self.eager = eager;
+        self
+    }
+
+    /// The text that the ranges of the last part are of.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Whether the record handed out last is the end of the input, within a quote that never ends.
+    pub(crate) fn unclosed(&self) -> bool {
+        self.at_end && self.place == Place::Quoted && self.start == self.text.len()
+    }
+
+    /// Bytes before, and number of, the next line.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        (self.offset, self.line)
+    }
+
+    /// The next records: at the most so many, in about so many bytes.
+    pub(crate) fn next(&mut self, rows: usize, bytes: usize) -> std::io::Result<Part> {
+        self.compact();
+        loop {
+            let whole = !self.found.is_empty();
+            let full = self.found.len() >= rows || self.text.len() >= bytes || self.eager;
+            if self.at_end || (whole && full) {
+                break;
+            }
+            if !whole && self.text.len() > self.max {
+                return self.skip();
+            }
+            self.fill()?;
+        }
+        let Some(first) = self.found.front().copied() else { return Ok(Part::End) };
+        if first > self.max.saturating_add(2) {
+            let head = self.text[..HEAD.min(first)].to_vec();
+            let line = self.line;
+            self.found.pop_front();
+            self.hand_out(first);
+            return Ok(Part::TooLong { head, length: first as u64, line });
+        }
+        let (line, mut records) = (self.line, Vec::with_capacity(rows.min(self.found.len())));
+        let mut from = 0;
+        while let Some(end) = self.found.front().copied() {
+            let stop =
+                records.len() >= rows || end > bytes || end - from > self.max.saturating_add(2);
+            if stop && from > 0 {
+                break;
+            }
+            self.found.pop_front();
+            records.push(from..end);
+            from = end;
+        }
+        // A byte order mark belongs to no value.
+        if self.offset == 0 && self.text.starts_with(b"\xEF\xBB\xBF") {
+            records[0].start = 3;
+        }
+        self.hand_out(from);
+        Ok(Part::Records { records, line })
+    }
+
+    fn hand_out(&mut self, to: usize) {
+        self.line += memchr::memchr_iter(b'\n', &self.text[self.start..to]).count() as u64;
+        self.offset += (to - self.start) as u64;
+        self.start = to;
+    }
+
+    /// Moves what was not handed out to the front.
+    fn compact(&mut self) {
+        let gone = std::mem::take(&mut self.start);
+        self.text.drain(..gone);
+        // A single long record should not keep its memory for the rest of the file.
+        if self.text.capacity() > 64 * CHUNK {
+            self.text.shrink_to(16 * CHUNK);
+        }
+        self.scanned -= gone;
+        self.found.iter_mut().for_each(|end| *end -= gone);
+    }
+
+    /// Reads a chunk and finds the ends in it.
+    fn fill(&mut self) -> std::io::Result<()> {
+        let before = self.text.len();
+        self.text.resize(before + CHUNK, 0);
+        let read = loop {
+            match self.input.read(&mut self.text[before..]) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.text.truncate(before + *read.as_ref().unwrap_or(&0));
+        self.at_end = read? == 0;
+        match self.ends {
+            Ends::Lines => {
+                let new = &self.text[self.scanned..];
+                let ends = memchr::memchr_iter(b'\n', new).map(|at| self.scanned + at + 1);
+                self.found.extend(ends);
+                self.scanned = self.text.len();
+            }
+            Ends::Csv { delimiter } => self.scan(delimiter),
+        }
+        // Half a line at the end is a line.
+        let last = self.found.back().copied().unwrap_or(self.start);
+        if self.at_end && last < self.text.len() {
+            self.found.push_back(self.text.len());
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self, delimiter: u8) {
+        let text = &self.text;
+        let mut at = self.scanned;
+        while at < text.len() {
+            let byte = text[at];
+            match (self.place, byte) {
+                (Place::Quoted, _) => match memchr::memchr(b'"', &text[at..]) {
+                    None => at = text.len() - 1,
+                    Some(quote) => {
+                        at += quote;
+                        self.place = Place::QuoteInQuoted;
+                    }
+                },
+                (Place::QuoteInQuoted | Place::Start, b'"') => self.place = Place::Quoted,
+                (_, b'\r') if at + 1 == text.len() && !self.at_end => break,
+                (_, b'\r') if text.get(at + 1) == Some(&b'\n') => {}
+                (_, b'\r' | b'\n') => {
+                    self.found.push_back(at + 1);
+                    self.place = Place::Start;
+                }
+                (_, byte) if byte == delimiter => self.place = Place::Start,
+                _ => {
+                    self.place = Place::Value;
+                    let rest = &text[at..];
+                    at += memchr::memchr3(delimiter, b'\n', b'\r', rest).unwrap_or(rest.len()) - 1;
+                }
+            }
+            at += 1;
+        }
+        self.scanned = at;
+    }
+
+    /// Passes over a record that is too long, keeping its beginning only.
+    fn skip(&mut self) -> std::io::Result<Part> {
+        let head = self.text[..HEAD.min(self.text.len())].to_vec();
+        let (line, before) = (self.line, self.offset);
+        while self.found.is_empty() && !self.at_end {
+            // A `\r` at the end may wait for its `\n`.
+            self.hand_out(self.scanned);
+            self.compact();
+            self.fill()?;
+        }
+        let end = self.found.pop_front().unwrap_or(self.text.len());
+        self.hand_out(end);
+        Ok(Part::TooLong { head, length: self.offset - before, line })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(input: &str, ends: Ends, rows: usize, bytes: usize, max: u64) -> Vec<String> {
+        let mut records = Records::new(Box::new(std::io::Cursor::new(input.to_owned())), ends, max);
+        let mut all = Vec::new();
+        loop {
+            match records.next(rows, bytes).expect("read") {
+                Part::End => return all,
+                Part::TooLong { length, line, .. } => all.push(format!("<{length} in {line}>")),
+                Part::Records { records: ranges, .. } => {
+                    assert!(ranges.len() <= rows && !ranges.is_empty());
+                    let text = records.text();
+                    all.extend(
+                        ranges.iter().map(|r| String::from_utf8_lossy(&text[r.clone()]).into()),
+                    );
+                }
+            }
+        }
+    }
+
+    const CSV: Ends = Ends::Csv { delimiter: b',' };
+
+    #[test]
+    fn lines_end_at_line_ends_and_at_the_end() {
+        assert_eq!(
+            texts("a\n\nb\r\nhalf", Ends::Lines, 2, 100, 100),
+            ["a\n", "\n", "b\r\n", "half"]
+        );
+        assert!(texts("", Ends::Lines, 2, 100, 100).is_empty());
+    }
+
+    #[test]
+    fn quotes_hold_a_record_of_csv_together() {
+        let text = "a,\"x\ny\"\r\nb\"c,\"\"\"\n\"\nd\re,\"f\"g\n";
+        let records = texts(text, CSV, 10, 100, 100);
+        assert_eq!(records, ["a,\"x\ny\"\r\n", "b\"c,\"\"\"\n\"\n", "d\r", "e,\"f\"g\n"]);
+    }
+
+    #[test]
+    fn a_long_record_is_passed_over() {
+        let long = "x".repeat(CHUNK * 3);
+        let text = format!("a\n{long}\nb\n{}\nc", "y".repeat(50));
+        let records = texts(&text, Ends::Lines, 10, 1000, 20);
+        assert_eq!(
+            records,
+            ["a\n", &format!("<{} in 2>", long.len() + 1), "b\n", "<51 in 4>", "c"]
+        );
+        assert_eq!(
+            texts(&format!("\"{long}"), CSV, 1, 1, 9),
+            [format!("<{} in 1>", long.len() + 1)]
+        );
+    }
+
+    #[test]
+    fn a_block_stays_within_its_bytes() {
+        let text = "12345\n".repeat(100);
+        let mut records = Records::new(Box::new(std::io::Cursor::new(text)), Ends::Lines, 99);
+        let Part::Records { records: ranges, line } = records.next(50, 20).expect("read") else {
+            panic!("records were expected");
+        };
+        assert_eq!((ranges.len(), line, records.position()), (3, 1, (18, 4)));
+    }
+}

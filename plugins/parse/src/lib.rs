@@ -1,0 +1,23 @@
+//! parse: text in, columns out.
+//!
+//! One column of text or bytes is read as HTML, as JSON or by a regular expression, and gives typed
+//! columns, one row for each row. A row that does not fit is rejected with the reason.
+
+mod cells;
+mod convert;
+mod field;
+mod format;
+mod layout;
+mod options;
+mod stage;
+mod text;
+
+#[cfg(test)]
+mod testing;
+
+use gristmill_stage::Registry;
+
+/// Adds the kind `parse` to the registry.
+pub fn register(registry: &mut Registry) {
+    registry.add(stage::Parse);
+}

@@ -1,0 +1,88 @@
+//! `aggregate`: gathers rows into groups and computes aggregates of each.
+
+mod plan;
+mod slot;
+mod split;
+mod stage;
+mod table;
+
+use std::time::SystemTime;
+
+use arrow_schema::SchemaRef;
+use gristmill_stage::{BuildContext, Error, Planned, Result, Role, Stage, StageSpec};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::options::{GroupBy, Named, Select};
+use plan::Prepared;
+use stage::AggregateStage;
+
+/// Options of `aggregate`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AggregateOptions {
+    /// What the rows are grouped by: a list of columns of the input, or names with an SQL
+    /// expression each (`day: date_trunc('day', time)`). Null is a group like any other value, and
+    /// so is NaN; -0.0 and 0.0 are one group. Left out, all rows are one group, which is there even
+    /// if no row comes.
+    #[serde(default)]
+    group_by: GroupBy,
+    /// The columns to compute for each group: a name and an SQL expression over aggregates each,
+    /// such as `count(*)`, `avg(price)`, `sum(a) FILTER (WHERE b > 1) / count(*)`. Outside of an
+    /// aggregate function an expression can use the group columns only. Sums of integers wrap
+    /// around on overflow.
+    #[serde(default)]
+    select: Named,
+    /// The most groups that one worker holds. More end the run with an error.
+    #[serde(default = "default_max_groups")]
+    #[schemars(range(min = 1))]
+    max_groups: u64,
+}
+
+fn default_max_groups() -> u64 {
+    10_000_000
+}
+
+/// The kind `aggregate`.
+#[derive(Debug, Clone, Copy)]
+pub struct Aggregate;
+
+impl StageSpec for Aggregate {
+    type Options = AggregateOptions;
+
+    const KIND: &'static str = "aggregate";
+    const SUMMARY: &'static str = "Gathers rows into groups and computes SQL aggregates of each.";
+    const ROLE: Role = Role::Transform;
+    const EXAMPLE: &'static str = "name: prices\ntype: aggregate\nwith:\n  group_by: [category]\n  select:\n    n: count(*)\n    mean: avg(price)\n    p95: approx_percentile_cont(price, 0.95)\n";
+    const INPUT: &'static str = "any; the expressions name their columns";
+    const OUTPUT: &'static str = "a row per group, when the input is at its end: the columns of `group_by`, then those of `select`, in no promised order of rows";
+
+    fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
+        let input =
+            input.ok_or_else(|| Error::internal("an aggregate was planned without input"))?;
+        let prepared = Prepared::new(options, input, SystemTime::UNIX_EPOCH)?;
+        let planned = Planned::emits(prepared.output);
+        Ok(match &options.group_by {
+            group_by if is_empty(group_by) => {
+                planned.single("without `group_by` all rows are one group")
+            }
+            Select::Columns(columns) => planned.keyed(columns.iter().cloned()),
+            Select::Named(_) => planned.single(
+                "its groups are computed by expressions; a `map` before it can compute them as \
+                 columns, and a `group_by` list of columns can have several workers",
+            ),
+        })
+    }
+
+    fn build(options: AggregateOptions, context: BuildContext) -> Result<Stage> {
+        let prepared = Prepared::new(&options, context.input(), context.clock().wall())?;
+        Ok(Stage::transform(AggregateStage::new(prepared, &context)?))
+    }
+}
+
+fn is_empty(group_by: &GroupBy) -> bool {
+    match group_by {
+        Select::Columns(columns) => columns.is_empty(),
+        Select::Named(named) => named.0.is_empty(),
+    }
+}

@@ -1,0 +1,68 @@
+//! The types of columns that leave a stage, and their names for people.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef};
+
+/// The type in which a computed column of type `from` is emitted: views become plain strings and
+/// bytes, also inside of lists and structs, since not every consumer reads views.
+pub(crate) fn plain_type(from: &DataType) -> DataType {
+    let field = |field: &FieldRef| -> FieldRef {
+        let plain = plain_type(field.data_type());
+        if plain == *field.data_type() {
+            Arc::clone(field)
+        } else {
+            Arc::new(field.as_ref().clone().with_data_type(plain))
+        }
+    };
+    match from {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::List(item) | DataType::ListView(item) => DataType::List(field(item)),
+        DataType::LargeList(item) | DataType::LargeListView(item) => {
+            DataType::LargeList(field(item))
+        }
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+/// The type in which a group column is kept and emitted: plain, and dictionaries as their values.
+pub(crate) fn key_type(from: &DataType) -> DataType {
+    match from {
+        DataType::Dictionary(_, values) => key_type(values),
+        other => plain_type(other),
+    }
+}
+
+/// `array` as `to`, without work when it is that already.
+pub(crate) fn cast_to(array: ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == to { Ok(array) } else { arrow_cast::cast(&array, to) }
+}
+
+/// A column that an expression computes. Any can be null.
+pub(crate) fn computed(name: &str, data_type: &DataType) -> Field {
+    Field::new(name, data_type.clone(), true)
+}
+
+/// The name of a type as people write it in a pipeline.
+pub(crate) fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".to_owned(),
+        DataType::Boolean => "bool".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".to_owned(),
+        DataType::Null => "null".to_owned(),
+        DataType::Dictionary(_, values) => type_name(values),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Date32 | DataType::Date64 => "date".to_owned(),
+        DataType::Interval(_) => "interval".to_owned(),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            format!("list of {}", type_name(item.data_type()))
+        }
+        DataType::Struct(_) => "struct".to_owned(),
+        other => other.to_string().to_lowercase(),
+    }
+}

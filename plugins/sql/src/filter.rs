@@ -1,0 +1,94 @@
+//! `filter`: keeps the rows for which a condition is true.
+
+use std::time::SystemTime;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_schema::{DataType, SchemaRef};
+use arrow_select::filter::filter_record_batch;
+use gristmill_stage::{
+    BuildContext, Error, Output, Planned, Result, Role, Stage, StageSpec, Transform,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::columns::type_name;
+use crate::evaluate::evaluate;
+use crate::expression::{Compiled, Scope};
+use crate::functions::Functions;
+use crate::options::Expression;
+
+/// Options of `filter`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FilterOptions {
+    /// The condition, an SQL expression that is true or false: `status = 200 AND price > 0`. Rows
+    /// for which it is true stay. Rows for which it is false or null go, and are not counted as
+    /// rejected. A row on which the condition fails (a cast that does not work) is rejected.
+    r#where: Expression,
+}
+
+/// The kind `filter`.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter;
+
+const AT: &str = "where";
+
+impl StageSpec for Filter {
+    type Options = FilterOptions;
+
+    const KIND: &'static str = "filter";
+    const SUMMARY: &'static str = "Keeps the rows for which an SQL condition is true.";
+    const ROLE: Role = Role::Transform;
+    const EXAMPLE: &'static str =
+        "name: good\ntype: filter\nwith:\n  where: status = 200 AND price > 0\n";
+    const INPUT: &'static str = "any; the condition names its columns";
+    const OUTPUT: &'static str = "the columns of the input";
+
+    fn plan(options: &FilterOptions, input: Option<&SchemaRef>) -> Result<Planned> {
+        let input = input.ok_or_else(|| Error::internal("a filter was planned without input"))?;
+        compile(options, input, SystemTime::UNIX_EPOCH)?;
+        Ok(Planned::emits(input.clone()))
+    }
+
+    fn build(options: FilterOptions, context: BuildContext) -> Result<Stage> {
+        let condition = compile(&options, context.input(), context.clock().wall())?;
+        Ok(Stage::transform(FilterStage { condition: [condition] }))
+    }
+}
+
+fn compile(options: &FilterOptions, input: &SchemaRef, now: SystemTime) -> Result<Compiled> {
+    let functions = Functions::new();
+    let scope = Scope::new(&functions, input.clone(), now)?;
+    let condition = scope.scalar(&options.r#where.0, AT)?;
+    match condition.data_type() {
+        // NULL alone: no row stays.
+        DataType::Boolean | DataType::Null => Ok(condition.with_type(DataType::Boolean)),
+        other => Err(Error::option(
+            AT,
+            format!("the condition must be true or false, but this is {}", type_name(other)),
+        )
+        .help("compare it with something, for example `… > 0` or `… IS NOT NULL`")),
+    }
+}
+
+struct FilterStage {
+    condition: [Compiled; 1],
+}
+
+impl Transform for FilterStage {
+    fn process(&mut self, batch: RecordBatch, out: &mut dyn Output) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let evaluated = evaluate(&self.condition, batch, out)?;
+        let Some(mask) = evaluated.columns.first().and_then(|mask| mask.as_boolean_opt()) else {
+            return Err(Error::internal("the condition of a filter gave no truth values"));
+        };
+        match mask.true_count() {
+            0 => Ok(()),
+            count if count == mask.len() => out.emit(evaluated.rows),
+            _ => out.emit(filter_record_batch(&evaluated.rows, mask)?),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What `filter` and `map` do with rows.
+
+mod common;
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    StringViewArray, StructArray,
+};
+use arrow_schema::{DataType, Field};
+use common::{Collected, batch, build, plan, run};
+use gristmill_stage::Snapshot;
+use serde_json::json;
+
+fn input() -> RecordBatch {
+    let v: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(9), Some(10)]));
+    let nested = StructArray::from(vec![(Arc::new(Field::new("v", DataType::Int64, true)), v)]);
+    batch([
+        ("a", Arc::new(Int64Array::from(vec![Some(1), Some(2), None, Some(0)])) as ArrayRef),
+        ("Name", Arc::new(StringArray::from(vec!["x", "12", "", "Ünï"]))),
+        ("ok", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]))),
+        ("deep", Arc::new(nested)),
+        ("odd name.", Arc::new(Float64Array::from(vec![0.5, 1.5, 2.5, 3.5]))),
+    ])
+}
+
+/// Which rows stay, by their number.
+fn kept(condition: &str) -> Vec<usize> {
+    let all = common::show(&input());
+    let out = run("filter", json!({ "where": condition }), &[input()]);
+    assert!(out.rejected.is_empty(), "{condition}: {:?}", out.rejects());
+    let rows = out.rows();
+    rows.iter().filter_map(|row| all.iter().position(|other| other == row)).collect()
+}
+
+#[test]
+fn conditions() {
+    for (condition, expected) in [
+        ("a > 0", &[0, 1][..]),
+        ("a > 0 OR a IS NULL", &[0, 1, 2]),
+        ("a = 1.0", &[0]),
+        ("NOT ok", &[1]),
+        ("ok", &[0, 3]),
+        ("ok IS NOT TRUE", &[1, 2]),
+        ("Name = ''", &[2]),
+        ("Name LIKE '%1%'", &[1]),
+        ("length(Name) = 3", &[3]),
+        ("upper(Name) = 'ÜNÏ'", &[3]),
+        ("Name IN ('x', '12', 'y', 'z', 'w')", &[0, 1]),
+        ("Name ~ '^[0-9]+$'", &[1]),
+        ("deep.v = 9", &[2]),
+        ("deep['v'] BETWEEN 7 AND 9", &[0, 2]),
+        ("\"odd name.\" > 1.5", &[2, 3]),
+        ("a IN (0, 1) AND ok", &[0, 3]),
+        ("true", &[0, 1, 2, 3]),
+        ("1 = 2", &[]),
+        ("NULL", &[]),
+        ("CASE WHEN a = 0 THEN false ELSE 10 / a > 5 END", &[0]),
+        ("current_date = date '2026-01-02'", &[0, 1, 2, 3]),
+        ("extract(year from now()) = 2026", &[0, 1, 2, 3]),
+        ("try_cast(Name as int) = 12", &[1]),
+        ("position('2' in Name) = 2", &[1]),
+        ("arrow_typeof(Name || 'x') = 'Utf8'", &[0, 1, 2, 3]),
+    ] {
+        assert_eq!(kept(condition), expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_batch_of_which_all_stays_is_not_copied() {
+    let input = input();
+    let out = run("filter", json!({ "where": true }), std::slice::from_ref(&input));
+    assert!(out.emitted[0].column(0).to_data().ptr_eq(&input.column(0).to_data()));
+}
+
+#[test]
+fn rows_on_which_a_condition_fails_are_rejected() {
+    let out = run("filter", json!({ "where": "10 / a > 5" }), &[input()]);
+    assert_eq!(out.rows(), ["1|x|true|{v: 7}|0.5"]);
+    assert_eq!(out.rejects(), ["0|Ünï|true|{v: 10}|3.5 <- where: division by zero"]);
+}
+
+#[test]
+fn set_drop_and_order() {
+    let out = run(
+        "map",
+        json!({ "set": { "a": "a + 1", "twice": "a * 2", "Name": "Name || '!'" , "flag": false}, "drop": ["deep", "odd name."] }),
+        &[input()],
+    );
+    assert_eq!(
+        out.rows(),
+        ["2|x!|true|2|false", "3|12!|false|4|false", "∅|!|∅|∅|false", "1|Ünï!|true|0|false"]
+    );
+    let schema = out.emitted[0].schema();
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, ["a", "Name", "ok", "twice", "flag"]);
+}
+
+#[test]
+fn select_by_name_and_by_expression() {
+    let out = run("map", json!({ "select": ["ok", "a"] }), &[input()]);
+    assert_eq!(out.rows(), ["true|1", "false|2", "∅|∅", "true|0"]);
+    let out = run(
+        "map",
+        json!({ "select": { "v": "deep.v", "s": "substring(Name from 1 for 1)", "n": "NULL", "one": 1 } }),
+        &[input()],
+    );
+    assert_eq!(out.rows(), ["7|x|∅|1", "∅|1|∅|1", "9||∅|1", "10|Ü|∅|1"]);
+}
+
+#[test]
+fn strings_leave_as_plain_strings() {
+    let view: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b"]));
+    let input = batch([("v", view)]);
+    let out = run(
+        "map",
+        json!({ "set": { "c": "v || 'x'", "l": "make_array(v)", "s": "named_struct('f', v)" } }),
+        &[input],
+    );
+    assert_eq!(out.rows(), ["a|ax|[a]|{f: a}", "b|bx|[b]|{f: b}"]);
+    let schema = out.emitted[0].schema();
+    assert_eq!(*schema.field(1).data_type(), DataType::Utf8);
+    assert!(!format!("{:?}", &schema.fields()[1..]).contains("View"), "{schema:?}");
+}
+
+#[test]
+fn only_the_failing_rows_are_rejected_with_their_reasons() {
+    let rows = 1000;
+    let texts: Vec<String> =
+        (0..rows).map(|n| if n % 97 == 5 { "x".to_owned() } else { n.to_string() }).collect();
+    let divisors = (0..rows).map(|n| if n % 101 == 7 { 0 } else { 2 });
+    let input = batch([
+        ("t", Arc::new(StringArray::from(texts)) as ArrayRef),
+        ("d", Arc::new(Int64Array::from_iter_values(divisors))),
+    ]);
+    let out = run("map", json!({ "select": { "x": "cast(t as bigint) / d" } }), &[input]);
+    let expected: Vec<String> =
+        (0..rows).filter(|n| n % 97 != 5 && n % 101 != 7).map(|n| (n / 2).to_string()).collect();
+    assert_eq!(out.rows(), expected);
+    assert_eq!(out.rejected.len() + expected.len(), rows);
+    for (row, why) in &out.rejected {
+        let why_text = why.as_str();
+        assert!(
+            matches!(
+                why_text,
+                "select.x: cannot cast string 'x' to value of Int64 type"
+                    | "select.x: division by zero"
+            ),
+            "{row:?} {why}"
+        );
+    }
+}
+
+#[test]
+fn neighbours_are_rejected_together_and_all_rows_can_be() {
+    let texts = StringArray::from(vec!["no"; 500]);
+    let input = batch([("t", Arc::new(texts) as ArrayRef)]);
+    let out = run("map", json!({ "set": { "n": "cast(t as int)" } }), &[input]);
+    assert!(out.rows().is_empty());
+    assert_eq!(out.rejected.len(), 1);
+    assert_eq!(out.rejected[0].0.num_rows(), 500);
+}
+
+#[test]
+fn integers_wrap_around() {
+    let input = batch([("a", Arc::new(Int64Array::from(vec![i64::MAX])) as ArrayRef)]);
+    let out = run("map", json!({ "select": { "b": "a + 1" } }), &[input]);
+    assert_eq!(out.rows(), [i64::MIN.to_string()]);
+}
+
+#[test]
+fn empty_batches_are_taken() {
+    for (kind, options) in
+        [("map", json!({ "set": { "b": "1 / a" } })), ("filter", json!({ "where": "1 / a = 1" }))]
+    {
+        let out = run(kind, options, &[input().slice(0, 0)]);
+        assert!(out.rows().is_empty() && out.rejected.is_empty());
+    }
+}
+
+#[test]
+fn a_filter_keeps_nothing_between_batches() {
+    let options = json!({ "where": "a > 0" });
+    let mut stage =
+        build("filter", &options, &input().schema(), Snapshot::Stateless, 8192).unwrap();
+    stage.process(input(), &mut Collected::default()).unwrap();
+    assert_eq!(stage.snapshot().unwrap(), Snapshot::Stateless);
+    assert!(!stage.holding() && stage.ready());
+}
+
+#[test]
+fn plan_names_types_and_columns() {
+    let planned = plan(
+        "map",
+        &json!({ "set": { "half": "a / 2", "share": "a / 2.0" }, "drop": ["deep"] }),
+        &input().schema(),
+    );
+    let output = planned.unwrap().output;
+    assert_eq!(*output.field_with_name("half").unwrap().data_type(), DataType::Int64);
+    assert_eq!(*output.field_with_name("share").unwrap().data_type(), DataType::Float64);
+}
