@@ -1,0 +1,118 @@
+//! `gristmill check`.
+
+use std::fmt::{self, Write};
+
+use arrow_schema::Schema;
+use gristmill_config::{Distribution, EdgePlan, Mode, Plan, StagePlan};
+use gristmill_stage::Role;
+use gristmill_stage::option::ByteSize;
+
+use crate::args::Check;
+use crate::exit::Exit;
+use crate::figures::count;
+use crate::kinds;
+
+/// Checks pipelines and prints their plans.
+pub fn check(args: &Check) -> Exit {
+    let registry = kinds::built_in();
+    let mut exit = Exit::Done;
+    for file in &args.files {
+        match super::plan(file, &args.set, &registry) {
+            Ok(plan) if args.quiet => drop(plan),
+            Ok(plan) => {
+                let mut text = String::new();
+                // Writing into a string does not fail.
+                let _ = describe(&plan, &mut text);
+                super::print(&plan.secrets.redact(&text));
+            }
+            Err(problems) => {
+                super::show(&problems);
+                exit = Exit::BadConfiguration;
+            }
+        }
+    }
+    exit
+}
+
+fn describe(plan: &Plan, out: &mut String) -> fmt::Result {
+    let (stages, edges) = (plan.stages.len(), plan.edges.len());
+    writeln!(out, "pipeline {}: {stages} stages, {edges} channels\n", plan.name)?;
+    for stage in &plan.stages {
+        describe_stage(plan, stage, out)?;
+    }
+    let pools = plan.pools.iter().enumerate();
+    for (_, pool) in pools.filter(|(id, _)| pooled(plan, *id)) {
+        write!(out, "pool {}: {} threads", pool.name, pool.threads)?;
+        if !pool.cpus.is_empty() {
+            write!(out, " on cpus {:?}", pool.cpus)?;
+        }
+        if let Some(nice) = pool.nice {
+            write!(out, ", nice {nice}")?;
+        }
+        writeln!(out)?;
+    }
+    write!(out, "rejected rows: {}", plan.rejected.path.display())?;
+    if let Some(limit) = plan.rejected.limit {
+        write!(out, ", {} at the most", count(limit))?;
+    }
+    let (edges, workers) = (plan.edge_bytes(), plan.worker_bytes());
+    writeln!(
+        out,
+        "\nmemory: channels hold at most {}, workers at most {}, together {}\n",
+        ByteSize(edges),
+        ByteSize(workers),
+        ByteSize(edges.saturating_add(workers))
+    )
+}
+
+fn pooled(plan: &Plan, pool: usize) -> bool {
+    plan.stages.iter().any(|stage| stage.mode == Mode::Pooled && stage.pool == pool)
+}
+
+fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Result {
+    write!(out, "{}  {}, {} ×{}", stage.name, stage.kind, stage.mode.name(), stage.workers)?;
+    if stage.mode == Mode::Pooled && stage.pool != 0 {
+        write!(out, " on pool {}", plan.pools[stage.pool].name)?;
+    }
+    writeln!(out, "{}", if stage.ordered { ", ordered" } else { "" })?;
+    for &edge in &stage.inputs {
+        describe_edge(plan, &plan.edges[edge], out)?;
+    }
+    if stage.role != Role::Sink {
+        writeln!(out, "    out: {}", columns(&stage.output))?;
+    }
+    for path in &stage.writes {
+        writeln!(out, "    writes {}", path.display())?;
+    }
+    for note in &stage.notes {
+        writeln!(out, "    {note}")?;
+    }
+    writeln!(out)
+}
+
+fn describe_edge(plan: &Plan, edge: &EdgePlan, out: &mut String) -> fmt::Result {
+    let dealt = match &edge.distribution {
+        Distribution::Shared => String::new(),
+        Distribution::Broadcast => ", broadcast".to_owned(),
+        Distribution::Hash(columns) => format!(", by hash of {}", columns.join(", ")),
+    };
+    writeln!(
+        out,
+        "    in:  from {}, at most {} rows and {}{dealt}",
+        plan.stages[edge.from].name,
+        count(edge.bound.rows as u64),
+        ByteSize(edge.bound.bytes as u64),
+    )
+}
+
+fn columns(schema: &Schema) -> String {
+    if schema.fields().is_empty() {
+        return "(no columns)".to_owned();
+    }
+    let columns: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("{} {}", field.name(), field.data_type()))
+        .collect();
+    columns.join(", ")
+}

@@ -1,0 +1,136 @@
+//! `gristmill stages`.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use gristmill_stage::Kind;
+use serde_json::Value;
+
+use crate::args::Stages;
+use crate::exit::Exit;
+use crate::kinds;
+
+/// Lists the kinds, or explains one.
+pub fn stages(args: &Stages) -> Exit {
+    let registry = kinds::built_in();
+    let Some(name) = &args.kind else {
+        let kinds: Vec<_> = registry.iter().collect();
+        super::print(&list(&kinds));
+        return Exit::Done;
+    };
+    match registry.get(name) {
+        Some(kind) => {
+            let mut text = String::new();
+            // Writing into a string does not fail.
+            let _ = explain(&**kind, &mut text);
+            super::print(&text);
+            Exit::Done
+        }
+        None => {
+            let names: Vec<_> = registry.iter().map(|kind| kind.name()).collect();
+            eprintln!("error: there is no kind `{name}`\nhelp: there are {}", names.join(", "));
+            Exit::BadConfiguration
+        }
+    }
+}
+
+fn sheet() -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+fn list(kinds: &[&Arc<dyn Kind>]) -> String {
+    let mut table = sheet();
+    table.set_header(["kind", "role", "what it does"]);
+    for kind in kinds {
+        table.add_row([kind.name(), kind.role().name(), kind.summary()]);
+    }
+    format!("{table}\n\n`gristmill stages KIND` explains one.\n")
+}
+
+fn explain(kind: &dyn Kind, out: &mut String) -> fmt::Result {
+    writeln!(out, "{} ({})\n\n{}\n", kind.name(), kind.role().name(), kind.summary())?;
+    writeln!(out, "columns in:  {}\ncolumns out: {}\n", kind.input(), kind.output())?;
+    let schema = kind.options();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    match properties.filter(|properties| !properties.is_empty()) {
+        None => writeln!(out, "It has no options.\n")?,
+        Some(properties) => {
+            let required = schema.get("required").and_then(Value::as_array);
+            let mut table = sheet();
+            table.set_header(["option", "type", "default", "what it says"]);
+            for (name, option) in properties {
+                let needed = required.is_some_and(|all| all.iter().any(|one| one == name));
+                let default = match option.get("default") {
+                    Some(Value::Null) | None if needed => "(required)".to_owned(),
+                    Some(Value::Null) | None => String::new(),
+                    Some(default) => plain(default),
+                };
+                let says = option.get("description").and_then(Value::as_str).unwrap_or_default();
+                table.add_row([name.as_str(), &type_name(option, &schema), &default, says]);
+            }
+            writeln!(out, "{table}\n")?;
+        }
+    }
+    writeln!(out, "example:\n")?;
+    for (index, line) in kind.example().trim().lines().enumerate() {
+        writeln!(out, "  {}{line}", if index == 0 { "- " } else { "  " })?;
+    }
+    Ok(())
+}
+
+/// A value as it would stand in YAML.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The type of an option in a few words.
+fn type_name(schema: &Value, root: &Value) -> String {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        let target = reference.strip_prefix('#').and_then(|path| root.pointer(path));
+        return target.map(|target| type_name(target, root)).unwrap_or_default();
+    }
+    if let Some(title) = schema.get("title").and_then(Value::as_str) {
+        return title.to_owned();
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return values.iter().map(plain).collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(value) = schema.get("const") {
+        return plain(value);
+    }
+    for choice in ["anyOf", "oneOf", "allOf"] {
+        if let Some(choices) = schema.get(choice).and_then(Value::as_array) {
+            let mut names: Vec<_> = choices.iter().map(|one| type_name(one, root)).collect();
+            names.retain(|name| name != "null" && !name.is_empty());
+            names.dedup();
+            return names.join(" | ");
+        }
+    }
+    match schema.get("type") {
+        Some(Value::String(name)) => list_or(name, schema, root),
+        Some(Value::Array(names)) => {
+            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            names.map(|name| list_or(name, schema, root)).collect::<Vec<_>>().join(" | ")
+        }
+        _ => "any".to_owned(),
+    }
+}
+
+fn list_or(name: &str, schema: &Value, root: &Value) -> String {
+    match (name, schema.get("items"), schema.get("additionalProperties")) {
+        ("array", Some(items), _) => format!("list of {}", type_name(items, root)),
+        ("array", None, _) => "list".to_owned(),
+        ("object", _, Some(values @ Value::Object(_))) => {
+            format!("map to {}", type_name(values, root))
+        }
+        ("object", ..) => "map".to_owned(),
+        (name, ..) => name.to_owned(),
+    }
+}

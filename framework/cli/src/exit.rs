@@ -1,0 +1,34 @@
+//! The exit codes of the command, as documented in its help.
+
+use std::process::ExitCode;
+
+/// How the command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All was done.
+    Done = 0,
+    /// The pipeline, or what it needs, is wrong; nothing ran.
+    BadConfiguration = 1,
+    /// The run came to its end, but some rows were rejected. (2 is a wrong command line.)
+    Rejected = 3,
+    /// The run failed.
+    Failed = 4,
+    /// The run was interrupted, as a shell says it for SIGINT.
+    Interrupted = 130,
+}
+
+/// The codes in words, for the help.
+pub const HELP: &str = "\
+Exit codes:
+  0    done
+  1    the pipeline is wrong; nothing ran
+  2    the command line is wrong
+  3    done, but rows were rejected
+  4    the run failed
+  130  interrupted";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,61 @@
+//! The table at the end of a run.
+
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment, Table};
+use gristmill_runtime::{Report, StageStatus};
+
+use crate::figures::{count, percent, rate, time};
+
+const HEAD: [&str; 12] = [
+    "stage",
+    "mode",
+    "rows in",
+    "rows out",
+    "rejected",
+    "rows/s",
+    "busy",
+    "waiting",
+    "blocked",
+    "p50/batch",
+    "p99/batch",
+    "errors",
+];
+
+/// A row for each stage.
+pub fn table(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_header(HEAD);
+    for stage in &report.stages {
+        table.add_row(row(stage, report.took));
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if index > 1 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+fn row(stage: &StageStatus, took: Duration) -> Vec<Cell> {
+    let [busy, waiting, blocked] = stage.times.shares().map(percent);
+    let errors: u64 = stage.errors.iter().map(|(_, count)| count).sum();
+    [
+        stage.name.clone(),
+        format!("{} ×{}", stage.mode.name(), stage.workers),
+        count(stage.taken.rows),
+        count(stage.sent.rows),
+        count(stage.rejected),
+        rate(stage.taken.rows.max(stage.sent.rows), took),
+        busy,
+        waiting,
+        blocked,
+        time(stage.call_p50),
+        time(stage.call_p99),
+        count(errors),
+    ]
+    .into_iter()
+    .map(Cell::new)
+    .collect()
+}

@@ -1,0 +1,186 @@
+//! The command as a user runs it.
+
+mod common;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use common::{Place, ended};
+
+const SHORT: &str = "\
+stages:
+  - { type: generate, with: { count: 3 } }
+  - { type: write, with: { path: out.jsonl } }
+";
+
+#[test]
+fn run_writes_the_result_and_shows_a_table() {
+    let place = Place::new();
+    let ended = place.run(SHORT).expect(0).says("done in").says("wrote out.jsonl");
+    for column in ["rows in", "rejected", "busy", "waiting", "blocked", "p50/batch", "p99/batch"] {
+        assert!(ended.stderr.contains(column), "{column}:\n{}", ended.stderr);
+    }
+    assert_eq!(place.read("out.jsonl"), "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    assert_eq!(place.files(), ["out.jsonl", "pipeline.yaml"]);
+}
+
+#[test]
+fn run_reads_the_pipeline_from_stdin_and_writes_to_stdout() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["run", "-", "--quiet", "--set", "COUNT=2"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let yaml = "stages:\n  - { type: generate, with: { count: \"${COUNT}\" } }\n  - { type: write, with: { path: \"-\" } }\n";
+    let yaml = yaml.replace("\"${COUNT}\"", "${COUNT}");
+    child.stdin.take().unwrap().write_all(yaml.as_bytes()).unwrap();
+    let ended = ended(child.wait_with_output().unwrap()).expect(0);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("{\"n\":1}\n{\"n\":2}\n", ""));
+}
+
+#[test]
+fn rejected_rows_are_in_a_file_and_in_the_exit_code() {
+    let place = Place::new();
+    let yaml = "\
+stages:
+  - { type: generate, with: { count: 4 } }
+  - { name: halve, type: map, with: { set: { half: 10 / (n - 2) } } }
+  - { type: write, with: { path: data/out.jsonl } }
+";
+    place.run(yaml).expect(3).says("1 row was rejected; it is in data/pipeline.rejected.jsonl");
+    assert_eq!(place.read("data/out.jsonl").lines().count(), 3);
+    let letters = place.read("data/pipeline.rejected.jsonl");
+    let letter: serde_json::Value = serde_json::from_str(letters.trim()).unwrap();
+    assert_eq!(letter["stage"], "halve");
+    assert_eq!(letter["row"]["n"], 2);
+    assert_eq!(letter["origin"]["batch"], 1);
+    assert!(letter["reason"].as_str().unwrap().to_lowercase().contains("zero"), "{letter}");
+    assert!(letter["time"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn too_many_rejected_rows_fail_the_run() {
+    let place = Place::new();
+    let yaml = "\
+rejected: { path: bad.jsonl, limit: 2 }
+stages:
+  - { type: generate, with: { count: 9 } }
+  - { name: halve, type: map, with: { set: { half: 1 / (n - n) } } }
+  - { type: write, with: { path: out.jsonl } }
+";
+    place.run(yaml).expect(4).says("more than the limit of 2");
+    assert!(!place.exists("out.jsonl"));
+}
+
+#[test]
+fn check_prints_the_plan() {
+    let place = Place::new();
+    place.write("short.yaml", SHORT);
+    place
+        .gristmill(&["check", "short.yaml"])
+        .expect(0)
+        .prints("pipeline short: 2 stages, 1 channels")
+        .prints("n Int64")
+        .prints("at most 8,192 rows and 64MiB")
+        .prints("memory: channels hold at most 64MiB")
+        .prints("writes out.jsonl");
+    assert_eq!(place.files(), ["short.yaml"], "check changes nothing");
+}
+
+#[test]
+fn check_lists_all_errors_of_all_files() {
+    let place = Place::new();
+    place.write("a.yaml", "stages:\n  - { type: genrate }\n  - { type: discard, wiht: {} }\n");
+    place.write("b.yaml", SHORT);
+    place
+        .gristmill(&["check", "a.yaml", "b.yaml"])
+        .expect(1)
+        .says("a.yaml:2:")
+        .says("generate")
+        .says("a.yaml:3:")
+        .says("with")
+        .prints("pipeline b");
+}
+
+#[test]
+fn run_refuses_a_bad_pipeline_before_anything_happens() {
+    let place = Place::new();
+    place.run("stages: []\n").expect(1);
+    place.gristmill(&["run", "missing.yaml"]).expect(1).says("missing.yaml");
+    place.gristmill(&["run"]).expect(2);
+    place.gristmill(&["run", "x.yaml", "--set", "novalue"]).expect(2).says("VAR=VALUE");
+    assert_eq!(place.files(), ["pipeline.yaml"]);
+}
+
+#[test]
+fn a_secret_never_appears() {
+    let place = Place::new();
+    let yaml = "\
+stages:
+  - { type: generate, with: { url: \"ftp://x/${API_TOKEN}/{n}\", count: 2 } }
+  - { type: fetch, with: { headers: { authorization: \"Bearer ${API_TOKEN}\" } } }
+  - { type: discard }
+";
+    place.write("pipeline.yaml", yaml);
+    let set = "API_TOKEN=hunter2secret";
+    let run = place.gristmill(&["-v", "run", "pipeline.yaml", "--set", set]).expect(3);
+    let check = place.gristmill(&["check", "pipeline.yaml", "--set", set]).expect(0);
+    let letters = place.read("pipeline.rejected.jsonl");
+    for text in [&run.stdout, &run.stderr, &check.stdout, &check.stderr, &letters] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert!(letters.contains("***"));
+}
+
+#[test]
+fn stages_lists_and_explains_every_kind() {
+    let place = Place::new();
+    let list = place.gristmill(&["stages"]).expect(0);
+    let kinds = [
+        "aggregate",
+        "discard",
+        "fetch",
+        "filter",
+        "generate",
+        "inspect",
+        "map",
+        "parse",
+        "read",
+        "write",
+    ];
+    for kind in kinds {
+        assert!(list.stdout.contains(kind), "{kind}");
+        let one =
+            place.gristmill(&["stages", kind]).expect(0).prints("example:").prints("columns in:");
+        // The example is a stage as it stands: it passes the check of words.
+        let example = one.stdout.split("example:").nth(1).unwrap();
+        assert!(example.contains(&format!("type: {kind}")), "{example}");
+    }
+    place.gristmill(&["stages", "fetsh"]).expect(1).says("there are aggregate");
+}
+
+#[test]
+fn schema_is_a_json_schema_of_all_kinds() {
+    let place = Place::new();
+    let schema = place.gristmill(&["schema"]).expect(0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let text = schema.to_string();
+    for word in ["$schema", "stages", "concurrency", "group_by", "channel", "ordered"] {
+        assert!(text.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn completions_and_help_are_there() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        place.gristmill(&["completions", shell]).expect(0).prints("demo-site");
+    }
+    place.gristmill(&["--help"]).expect(0).prints("Exit codes:");
+    for command in ["run", "check", "stages", "schema", "demo-site", "completions"] {
+        place.gristmill(&[command, "--help"]).expect(0).prints("Examples:");
+    }
+}

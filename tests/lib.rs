@@ -1,0 +1,1 @@
+//! Tests of what crosses crates stand in `tests/`; there is nothing here to use.
