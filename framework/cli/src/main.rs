@@ -5,23 +5,25 @@ mod commands;
 mod exit;
 mod figures;
 mod kinds;
+mod log;
 mod progress;
+mod say;
 mod signals;
 mod table;
+mod types;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use args::{Args, Command};
+use log::Log;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log(&args);
+    let log = Log::start(args.verbose);
     let exit = match args.command {
-        Command::Run(run) => commands::run::run(&run),
+        Command::Run(run) => commands::run::run(&run, &log),
         Command::Check(check) => commands::check::check(&check),
         Command::Stages(stages) => commands::stages::stages(&stages),
         Command::Schema => commands::schema::schema(),
@@ -29,15 +31,4 @@ fn main() -> ExitCode {
         Command::Completions(shell) => commands::completions::completions(&shell),
     };
     exit.into()
-}
-
-/// Log lines go to stderr: warnings and worse, unless `RUST_LOG` says otherwise.
-fn log(args: &Args) {
-    let level = if args.verbose { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
 }

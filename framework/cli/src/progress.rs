@@ -7,6 +7,7 @@ use gristmill_runtime::{Run, StageStatus};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::figures::{count, percent, rate};
+use crate::say::say;
 
 /// How often lines are drawn on a terminal.
 const TICK: Duration = Duration::from_millis(100);
@@ -37,7 +38,7 @@ impl Progress {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner:.cyan} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let stages = run.status().len().min(LINES);
+        let stages = run.stages().min(LINES);
         let bars = (0..stages)
             .map(|_| all.add(ProgressBar::new_spinner().with_style(style.clone())))
             .collect();
@@ -57,11 +58,11 @@ impl Progress {
                 let now = run.elapsed();
                 if now.saturating_sub(*last) >= PLAIN_TICK {
                     *last = now;
-                    eprintln!("{}", plain(&run.status(), now));
+                    say(plain(&run.progress(LINES), run.stages(), now));
                 }
             }
             Self::Lines { bars, .. } => {
-                let (stages, time) = (run.status(), run.elapsed());
+                let (stages, time) = (run.progress(LINES), run.elapsed());
                 let width = stages.iter().map(|stage| stage.name.chars().count()).max();
                 for (bar, stage) in bars.iter().zip(&stages) {
                     bar.set_message(line(stage, time, width.unwrap_or(0)));
@@ -98,14 +99,13 @@ fn line(stage: &StageStatus, time: Duration, width: usize) -> String {
     line
 }
 
-fn plain(stages: &[StageStatus], time: Duration) -> String {
+fn plain(stages: &[StageStatus], all: usize, time: Duration) -> String {
     let mut parts: Vec<String> = stages
         .iter()
-        .take(LINES)
         .map(|stage| format!("{} {}", stage.name, count(stage.taken.rows.max(stage.sent.rows))))
         .collect();
-    if stages.len() > LINES {
-        parts.push(format!("and {} more", stages.len() - LINES));
+    if all > stages.len() {
+        parts.push(format!("and {} more", all - stages.len()));
     }
     format!("{:>5.0}s  rows: {}", time.as_secs_f64(), parts.join(", "))
 }

@@ -1,20 +1,39 @@
 //! Ctrl-C and SIGTERM: the first stops a run in order, the second at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gristmill_runtime::Stopper;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Counts the signals that came in.
+/// Counts the signals, and stops the run once there is one.
 #[derive(Debug, Clone, Default)]
-pub struct Signals(Arc<AtomicUsize>);
+pub struct Signals(Arc<Mutex<Caught>>);
+
+#[derive(Debug, Default)]
+struct Caught {
+    count: usize,
+    stopper: Option<Stopper>,
+}
+
+impl Caught {
+    fn act(&self) {
+        match (&self.stopper, self.count) {
+            (None, _) | (_, 0) => {}
+            (Some(stopper), 1) => stopper.stop(),
+            (Some(stopper), _) => stopper.abort(),
+        }
+    }
+}
 
 impl Signals {
-    /// Listens from now on and stops the run.
-    pub fn listen(stopper: Stopper) -> std::io::Result<Self> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the machine lets no signal be caught.
+    pub fn listen() -> io::Result<Self> {
         let signals = Self::default();
-        let counted = signals.0.clone();
+        let caught = signals.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let (mut interrupt, mut terminate) = {
             let _context = runtime.enter();
@@ -27,18 +46,28 @@ impl Signals {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
                     }
-                    match counted.fetch_add(1, Ordering::SeqCst) {
-                        0 => stopper.stop(),
-                        _ => stopper.abort(),
-                    }
+                    let mut caught = caught.lock();
+                    caught.count += 1;
+                    caught.act();
                 }
             });
         })?;
         Ok(signals)
     }
 
+    fn lock(&self) -> MutexGuard<'_, Caught> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops this run, now if a signal has come already.
+    pub fn stops(&self, stopper: Stopper) {
+        let mut caught = self.lock();
+        caught.stopper = Some(stopper);
+        caught.act();
+    }
+
     /// How many came in.
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        self.lock().count
     }
 }

@@ -83,7 +83,7 @@ fn check_prints_the_plan() {
         .gristmill(&["check", "short.yaml"])
         .expect(0)
         .prints("pipeline short: 2 stages, 1 channels")
-        .prints("n Int64")
+        .prints("n int64")
         .prints("at most 8,192 rows and 64MiB")
         .prints("memory: channels hold at most 64MiB")
         .prints("writes out.jsonl");

@@ -35,6 +35,11 @@ fn quickstart() {
 }
 
 #[test]
+fn branches() {
+    insta::assert_snapshot!(result("branches.yaml", 0));
+}
+
+#[test]
 fn all_pipelines_have_a_test() {
     let tests = include_str!("pipelines.rs");
     for entry in std::fs::read_dir(folder()).unwrap() {

@@ -136,6 +136,7 @@ fn assemble(
             outputs: Vec::new(),
             batch: document.batch,
             holds: checked.planned.holds,
+            blocks: checked.planned.blocks,
             writes: std::mem::take(&mut checked.planned.writes),
             notes: std::mem::take(&mut checked.planned.notes),
         });

@@ -64,6 +64,8 @@ pub struct StagePlan {
     pub batch: BatchTarget,
     /// The most bytes that one of its workers holds inside, as the kind says.
     pub holds: u64,
+    /// Whether its calls may wait for something outside, so that it must not share a thread.
+    pub blocks: bool,
     /// The files that it writes.
     pub writes: Vec<PathBuf>,
     /// Remarks of the kind.

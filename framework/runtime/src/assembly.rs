@@ -1,11 +1,11 @@
 //! Puts a run together from its plan: queues for the edges, a worker for each instance.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use event_listener::Event;
 use gristmill_config::{Distribution, EdgeId, Mode, Plan, StageId};
-use gristmill_stage::{BuildContext, Clock, Error, Origins, Registry, Result};
-use tokio::runtime::{Builder, Handle, Runtime};
+use gristmill_stage::{BuildContext, Clock, Error, Origins, Registry, Result, Role, Stage};
+use tokio::runtime::Handle;
 
 use crate::bell::Bell;
 use crate::control::Control;
@@ -13,6 +13,7 @@ use crate::drive::{Driver, guarded};
 use crate::edge::{Dealing, EdgeOut, Inlet, Outlet, Queue};
 use crate::letters::LetterBox;
 use crate::meter::{CallObserver, Meter};
+use crate::own_runtime::OwnRuntime;
 use crate::pool::Pool;
 use crate::turns::Turns;
 use crate::worker::Worker;
@@ -87,10 +88,6 @@ impl Queues {
     }
 }
 
-/// The runtime of a threaded worker, made if its stage asks while it is built. The thread of the
-/// worker holds on to it longest: a runtime must not be dropped by a task of its own.
-pub type OwnRuntime = Arc<OnceLock<Runtime>>;
-
 /// What all workers of a run share.
 pub struct Shared<'a> {
     /// The plan.
@@ -116,7 +113,7 @@ pub struct Built {
     /// The worker.
     pub worker: Worker,
     /// The runtime that its thread drives; empty unless it is threaded and its stage asked for one.
-    pub runtime: OwnRuntime,
+    pub runtime: Arc<OwnRuntime>,
 }
 
 impl Shared<'_> {
@@ -137,7 +134,7 @@ impl Shared<'_> {
             .get(&plan.kind)
             .ok_or_else(|| Error::internal(format!("kind `{}` is not known", plan.kind)))?;
         let bell = Arc::new(Bell::default());
-        let runtime = OwnRuntime::default();
+        let runtime = Arc::new(OwnRuntime::default());
         let context = BuildContext::new(plan.name.clone(), self.clock.clone())
             .with_instance(instance, plan.workers)
             .with_schemas(plan.input.clone(), plan.output.clone())
@@ -146,8 +143,15 @@ impl Shared<'_> {
             .with_waker(bell.clone().into())
             .with_origins(self.origins.clone())
             .with_runtime(self.runtime(stage, runtime.clone()));
-        let built = guarded(|| kind.build(&plan.options, context))?;
-        let sink = plan.role == gristmill_stage::Role::Sink;
+        let built = guarded(|| kind.build(&plan.options, context));
+        runtime.seal();
+        let built = built?;
+        let source = plan.role == Role::Source;
+        if source != matches!(built, Stage::Source(_)) {
+            let role = plan.role.name();
+            return Err(Error::internal(format!("kind `{}` built no {role}", plan.kind)));
+        }
+        let sink = plan.role == Role::Sink;
         let worker = Worker {
             stage: plan.name.as_str().into(),
             instance,
@@ -155,12 +159,13 @@ impl Shared<'_> {
             bell,
             inlet: self.queues.inlet(self.plan, stage, instance),
             outlet: self.queues.outlet(self.plan, stage)?,
+            sink,
             letters: self.letters.clone(),
             meter: Arc::new(Meter::new(self.clock.clone(), observer)),
             control: self.control.clone(),
             clock: self.clock.clone(),
             turns,
-            yields: runtime.get().is_some(),
+            yields: source || runtime.get().is_some(),
         };
         Ok(Built { worker, runtime })
     }
@@ -170,7 +175,7 @@ impl Shared<'_> {
     fn runtime(
         &self,
         stage: StageId,
-        own: OwnRuntime,
+        own: Arc<OwnRuntime>,
     ) -> Arc<dyn Fn() -> Result<Handle> + Send + Sync> {
         let plan = &self.plan.stages[stage];
         match plan.mode {
@@ -178,19 +183,7 @@ impl Shared<'_> {
                 let io = self.pools[plan.pool].io().clone();
                 Arc::new(move || io.handle())
             }
-            Mode::Threaded => Arc::new(move || {
-                if own.get().is_none() {
-                    let runtime = Builder::new_current_thread()
-                        .enable_all()
-                        .build()
-                        .map_err(|e| Error::io(format!("no runtime for async work: {e}")))?;
-                    // Only this closure sets it, from the one thread that builds the stage.
-                    let _ = own.set(runtime);
-                }
-                own.get()
-                    .map(|runtime| runtime.handle().clone())
-                    .ok_or_else(|| Error::internal("the runtime for async work is gone"))
-            }),
+            Mode::Threaded => Arc::new(move || own.handle()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use event_listener::Event;
+use gristmill_config::Secrets;
 use gristmill_stage::Error;
 
 /// Why a run failed.
@@ -33,6 +34,18 @@ impl std::fmt::Display for Failure {
 }
 
 // 0 is running.
+impl Failure {
+    /// The same without any secret.
+    #[must_use]
+    pub fn redacted(&self, secrets: &Secrets) -> Self {
+        let mut error = Error::new(self.error.kind(), secrets.redact(self.error.message()));
+        if let Some(help) = self.error.help_text() {
+            error = error.help(secrets.redact(help));
+        }
+        Self { error, ..self.clone() }
+    }
+}
+
 const STOPPING: u8 = 1;
 const ABORTED: u8 = 2;
 

@@ -75,7 +75,14 @@ impl Driver {
     }
 
     /// What the worker needs before any event.
-    pub fn need(&self) -> Need {
+    ///
+    /// # Errors
+    /// When the stage panics.
+    pub fn first_need(&self) -> Result<Need> {
+        guarded(|| Ok(self.need()))
+    }
+
+    fn need(&self) -> Need {
         let nothing = Need { input: false, at: None, holding: false, ended: false };
         if self.phase == Phase::Ended {
             return Need { ended: true, ..nothing };
@@ -90,8 +97,12 @@ impl Driver {
                 ..nothing
             },
             Stage::Transform(transform) => Need {
-                input: self.phase == Phase::Running && transform.ready(),
-                at: transform.wake_at(),
+                input: self.phase == Phase::Running && !transform.done() && transform.ready(),
+                at: match self.phase {
+                    // Done before any input: a wake brings it to its end.
+                    Phase::Running if transform.done() => Some(Duration::ZERO),
+                    _ => transform.wake_at(),
+                },
                 holding: transform.holding(),
                 ended: false,
             },
@@ -122,7 +133,7 @@ impl Driver {
                 match event {
                     Event::Batch(batch) => {
                         // Of several inputs, one may have nulls where another has none.
-                        let batch = as_planned(batch, input)?;
+                        let batch = as_planned(batch, input, "the stage was given")?;
                         transform.process(batch, &mut out)?;
                     }
                     Event::Wake => transform.wake(&mut out)?,
@@ -140,7 +151,7 @@ impl Driver {
                 Ok(())
             }
         })?;
-        guarded(|| Ok(self.need()))
+        self.first_need()
     }
 }
 
@@ -159,7 +170,7 @@ impl Output for Recorder<'_> {
         if self.sink {
             return Err(Error::internal("the stage is a sink, but emitted rows"));
         }
-        self.actions.push(Action::Emit(as_planned(batch, self.output)?));
+        self.actions.push(Action::Emit(as_planned(batch, self.output, "the stage emitted")?));
         Ok(())
     }
 
@@ -172,7 +183,7 @@ impl Output for Recorder<'_> {
 }
 
 /// The batch under the planned schema, so that all batches on an edge have the very same one.
-fn as_planned(batch: RecordBatch, planned: &SchemaRef) -> Result<RecordBatch> {
+fn as_planned(batch: RecordBatch, planned: &SchemaRef, what: &str) -> Result<RecordBatch> {
     if Arc::ptr_eq(batch.schema_ref(), planned) || batch.schema_ref() == planned {
         return Ok(batch);
     }
@@ -190,14 +201,14 @@ fn as_planned(batch: RecordBatch, planned: &SchemaRef) -> Result<RecordBatch> {
             .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
     if !same {
         return Err(Error::internal(format!(
-            "the stage emitted columns [{}], but its plan says [{}]",
+            "{what} columns [{}], but its plan says [{}]",
             names(&schema),
             names(planned)
         )));
     }
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(planned.clone(), batch.columns().to_vec(), &options)
-        .map_err(|e| Error::internal(format!("the stage broke its plan: {e}")))
+        .map_err(|e| Error::internal(format!("{what} rows against its plan: {e}")))
 }
 
 /// Makes an error of a panic.

@@ -1,5 +1,6 @@
 //! The dead letters: rejected rows, each with stage, reason, time and origin, as JSON lines.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use gristmill_config::{RejectedPlan, Secrets};
 use gristmill_stage::{Clock, Error, Result};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Control, Failure};
 
@@ -33,13 +34,20 @@ pub struct Letter {
     pub rows: RecordBatch,
 }
 
+/// What the box takes.
+enum Mail {
+    Letter(Letter),
+    /// Answered when all letters before it are in the file.
+    Settle(oneshot::Sender<()>),
+}
+
 /// Letters that may wait for the file. Few: a batch can be large.
 const WAITING: usize = 4;
 
 /// The box that all workers of a run put letters into.
 #[derive(Clone)]
 pub struct LetterBox {
-    sender: mpsc::Sender<Letter>,
+    sender: mpsc::Sender<Mail>,
     count: Arc<AtomicU64>,
     limit: Option<u64>,
 }
@@ -52,9 +60,9 @@ impl LetterBox {
     pub async fn send(&self, letter: Letter) -> Result<()> {
         let rows = letter.rows.num_rows() as u64;
         let reason = letter.reason.clone();
-        let sent = self.sender.send(letter).await;
+        let sent = self.sender.send(Mail::Letter(letter)).await;
         let count = self.count.fetch_add(rows, Ordering::Relaxed) + rows;
-        sent.map_err(|_| Error::io("the file for rejected rows cannot be written"))?;
+        sent.map_err(|_| gone())?;
         match self.limit {
             Some(limit) if count > limit => Err(Error::data(format!(
                 "{count} rows were rejected, more than the limit of {limit}; the last because: {reason}"
@@ -63,10 +71,27 @@ impl LetterBox {
         }
     }
 
+    /// Waits until all letters so far are in the file.
+    ///
+    /// # Errors
+    /// When the file failed.
+    pub async fn settled(&self) -> Result<()> {
+        if self.count() == 0 {
+            return Ok(());
+        }
+        let (settled, wait) = oneshot::channel();
+        self.sender.send(Mail::Settle(settled)).await.map_err(|_| gone())?;
+        wait.await.map_err(|_| gone())
+    }
+
     /// Rows rejected so far in the whole run.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
+}
+
+fn gone() -> Error {
+    Error::io("the file for rejected rows cannot be written")
 }
 
 /// Starts the thread that writes the file. It ends when all boxes are dropped.
@@ -79,14 +104,26 @@ pub fn start(
     clock: Arc<dyn Clock>,
     control: Arc<Control>,
 ) -> Result<(LetterBox, JoinHandle<()>)> {
-    let (sender, mut receiver) = mpsc::channel::<Letter>(WAITING);
+    let (sender, mut receiver) = mpsc::channel::<Mail>(WAITING);
     let mut file = LetterFile { path: plan.path.clone(), secrets, writer: None };
     let thread = std::thread::Builder::new()
         .name("dead-letters".to_owned())
         .spawn(move || {
-            while let Some(letter) = receiver.blocking_recv() {
+            while let Some(mail) = receiver.blocking_recv() {
+                let letter = match mail {
+                    Mail::Letter(letter) => letter,
+                    Mail::Settle(settled) => {
+                        // Unanswered, it tells that the file failed; who asked may have gone.
+                        if file.flush().is_ok() {
+                            let _ = settled.send(());
+                        }
+                        continue;
+                    }
+                };
                 let more = !receiver.is_empty();
-                if let Err(error) = file.write(&letter, clock.wall(), more) {
+                let written = file.write(&letter, clock.wall());
+                if let Err(error) = written.and_then(|()| if more { Ok(()) } else { file.flush() })
+                {
                     let Letter { worker, batch, .. } = letter;
                     control.fail(Failure { stage: letter.stage.to_string(), worker, batch, error });
                     return;
@@ -106,30 +143,35 @@ struct LetterFile {
 }
 
 impl LetterFile {
-    fn write(&mut self, letter: &Letter, time: SystemTime, more: bool) -> Result<()> {
-        let wrong = |e: std::io::Error| {
-            Error::io(format!("rejected rows cannot be written to {}: {e}", self.path.display()))
-        };
+    fn wrong(path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
+        let path = path.to_owned();
+        move |e| Error::io(format!("rejected rows cannot be written to {}: {e}", path.display()))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        match &mut self.writer {
+            Some(writer) => writer.flush().map_err(Self::wrong(&self.path)),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, letter: &Letter, time: SystemTime) -> Result<()> {
+        let wrong = Self::wrong(&self.path);
         if self.writer.is_none() {
-            self.writer = Some(BufWriter::new(open(&self.path).map_err(wrong)?));
+            self.writer = Some(BufWriter::new(open(&self.path).map_err(&wrong)?));
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let time = DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true);
         for row in json_rows(&letter.rows)? {
-            let line = json!({
+            let mut line = json!({
                 "stage": &*letter.stage,
                 "reason": letter.reason,
                 "time": time,
                 "origin": { "worker": letter.worker, "batch": letter.batch },
                 "row": row,
-            })
-            .to_string();
-            let line = self.secrets.redact(&line);
-            writer.write_all(line.as_bytes()).map_err(wrong)?;
-            writer.write_all(b"\n").map_err(wrong)?;
-        }
-        if !more {
-            writer.flush().map_err(wrong)?;
+            });
+            redact(&mut line, &self.secrets);
+            writeln!(writer, "{line}").map_err(&wrong)?;
         }
         Ok(())
     }
@@ -141,6 +183,25 @@ fn open(path: &Path) -> std::io::Result<File> {
     }
     // Appended to, as a queue of dead letters is: what an earlier run left is not thrown away.
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Blanks out secrets in texts and in numbers, and leaves the form whole.
+fn redact(value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(redacted) = secrets.redact(text) {
+                *text = redacted;
+            }
+        }
+        Value::Number(number) => {
+            if let Cow::Owned(redacted) = secrets.redact(&number.to_string()) {
+                *value = Value::String(redacted);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, secrets)),
+        Value::Object(values) => values.values_mut().for_each(|value| redact(value, secrets)),
+        Value::Null | Value::Bool(_) => {}
+    }
 }
 
 /// The rows as JSON objects, nulls included.

@@ -13,6 +13,7 @@ mod letters;
 mod memory;
 mod meter;
 mod metrics;
+mod own_runtime;
 mod pool;
 mod run;
 mod server;

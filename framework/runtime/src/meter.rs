@@ -1,7 +1,7 @@
 //! What one worker did, counted from outside: no stage counts itself.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gristmill_stage::{Clock, ErrorKind};
@@ -9,7 +9,6 @@ use hdrhistogram::Histogram;
 
 /// What a worker does with its time. The three shares sum to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Activity {
     /// In a call of the stage, or waiting for work that the stage itself has under way.
     Busy = 0,
@@ -99,55 +98,60 @@ pub struct Meter {
     emitted: Flow,
     rejected: AtomicU64,
     errors: [AtomicU64; ErrorKind::ALL.len()],
-    nanos: [AtomicU64; 3],
-    activity: AtomicU8,
-    since: AtomicU64,
+    times: Mutex<Times>,
     calls: Mutex<Histogram<u32>>,
     observer: Option<CallObserver>,
-    ended: AtomicU8,
+}
+
+/// Where the time went. Behind one lock, so that a reader never sees it half changed.
+#[derive(Debug, Default)]
+struct Times {
+    spent: [Duration; 3],
+    /// What the worker does now, and since when; nothing before its start and after its end.
+    now: Option<(Activity, Duration)>,
+}
+
+impl Times {
+    fn turn_to(&mut self, activity: Option<Activity>, now: Duration) {
+        if let Some((before, since)) = self.now {
+            self.spent[before as usize] += now.saturating_sub(since);
+        }
+        self.now = activity.map(|activity| (activity, now));
+    }
 }
 
 impl Meter {
-    /// A meter that stands at zero.
+    /// A meter that stands at zero; no time counts before the first `enter`.
     pub fn new(clock: Arc<dyn Clock>, observer: Option<CallObserver>) -> Self {
         #[expect(clippy::expect_used, reason = "2 significant figures are within 0 to 5")]
         let calls = Histogram::new(2).expect("valid precision");
         Self {
-            since: AtomicU64::new(nanos(clock.now())),
             clock,
             taken: Flow::default(),
             emitted: Flow::default(),
             rejected: AtomicU64::new(0),
             errors: std::array::from_fn(|_| AtomicU64::new(0)),
-            nanos: std::array::from_fn(|_| AtomicU64::new(0)),
-            activity: AtomicU8::new(Activity::Waiting as u8),
+            times: Mutex::default(),
             calls: Mutex::new(calls),
             observer,
-            // Nothing counts before the start.
-            ended: AtomicU8::new(1),
         }
     }
 
-    /// The worker begins something else. Only the worker itself calls this. Returns the time.
-    pub fn enter(&self, activity: Activity) -> Duration {
-        let now = self.clock.now();
-        let since = self.since.swap(nanos(now), Ordering::Relaxed);
-        let before = self.activity.swap(activity as u8, Ordering::Relaxed);
-        let spent = nanos(now).saturating_sub(since);
-        self.nanos[usize::from(before)].fetch_add(spent, Ordering::Relaxed);
-        now
+    fn lock(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker starts: time counts from now on.
-    pub fn start(&self) {
-        self.since.store(nanos(self.clock.now()), Ordering::Relaxed);
-        self.ended.store(0, Ordering::Relaxed);
+    /// The worker begins something else; with the first call it starts. Returns the time.
+    pub fn enter(&self, activity: Activity) -> Duration {
+        let now = self.clock.now();
+        self.lock().turn_to(Some(activity), now);
+        now
     }
 
     /// The worker has come to its end.
     pub fn end(&self) {
-        self.enter(Activity::Waiting);
-        self.ended.store(1, Ordering::Relaxed);
+        let now = self.clock.now();
+        self.lock().turn_to(None, now);
     }
 
     /// A batch was taken in.
@@ -209,13 +213,12 @@ impl Meter {
 
     /// The time so far, what the worker is in the middle of included.
     pub fn times(&self) -> TimeSplit {
-        let mut parts = [0, 1, 2].map(|i: usize| self.nanos[i].load(Ordering::Relaxed));
-        if self.ended.load(Ordering::Relaxed) == 0 {
-            let since = self.since.load(Ordering::Relaxed);
-            let activity = usize::from(self.activity.load(Ordering::Relaxed));
-            parts[activity] += nanos(self.clock.now()).saturating_sub(since);
+        let times = self.lock();
+        let mut spent = times.spent;
+        if let Some((activity, since)) = times.now {
+            spent[activity as usize] += self.clock.now().saturating_sub(since);
         }
-        let [busy, waiting, blocked] = parts.map(Duration::from_nanos);
+        let [busy, waiting, blocked] = spent;
         TimeSplit { busy, waiting, blocked }
     }
 

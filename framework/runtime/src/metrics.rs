@@ -4,6 +4,7 @@
 //! nothing; only the durations of calls are recorded as they happen.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gristmill_config::{Plan, StageId};
@@ -65,6 +66,9 @@ const BUCKETS: [f64; 19] = [
     1.0, 2.5, 5.0, 10.0,
 ];
 
+/// So many samples of a stage are kept at the most.
+const TIDY_AFTER: u64 = 1 << 16;
+
 enum Type {
     Counter,
     Gauge,
@@ -104,7 +108,14 @@ impl Metrics {
     pub(crate) fn call_observer(&self, plan: &Plan, stage: StageId) -> CallObserver {
         let key = Key::from_parts(CALL, labels(plan, stage));
         let histogram = self.recorder.register_histogram(&key, &METADATA);
-        Box::new(move |took: Duration| histogram.record(took.as_secs_f64()))
+        let (handle, recorded) = (self.handle.clone(), AtomicU64::new(0));
+        Box::new(move |took: Duration| {
+            histogram.record(took.as_secs_f64());
+            // The recorder keeps single samples until somebody scrapes or tidies.
+            if recorded.fetch_add(1, Ordering::Relaxed) % TIDY_AFTER == TIDY_AFTER - 1 {
+                handle.run_upkeep();
+            }
+        })
     }
 
     fn counter(&self, name: &'static str, labels: Vec<Label>, value: u64) {

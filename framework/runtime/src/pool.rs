@@ -14,7 +14,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Threads that pooled workers share.
 pub struct Pool {
-    stages: Runtime,
+    stages: Option<Runtime>,
+    handle: Handle,
     io: Arc<Io>,
 }
 
@@ -32,22 +33,28 @@ impl Pool {
     pub fn start(plan: &PoolPlan) -> Result<Self> {
         check(plan)?;
         let stages = runtime(plan, "stage")?;
-        Ok(Self { stages, io: Arc::new(Io { plan: plan.clone(), runtime: Mutex::new(None) }) })
+        let handle = stages.handle().clone();
+        let io = Arc::new(Io { plan: plan.clone(), runtime: Mutex::new(None) });
+        Ok(Self { stages: Some(stages), handle, io })
     }
 
     /// Where stages run.
     pub fn stages(&self) -> &Handle {
-        self.stages.handle()
+        &self.handle
     }
 
     /// Where their async work runs.
     pub fn io(&self) -> &Arc<Io> {
         &self.io
     }
+}
 
+impl Drop for Pool {
     /// Ends all threads without waiting for what a stage may still have in flight.
-    pub fn shut_down(self) {
-        self.stages.shutdown_background();
+    fn drop(&mut self) {
+        if let Some(stages) = self.stages.take() {
+            stages.shutdown_background();
+        }
         // Taken out of its place, as a stage that hangs may still hold on to the place.
         let io = self.io.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(io) = io {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use gristmill_config::{Mode, Plan};
+use gristmill_config::{Mode, Plan, StagePlan};
 use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
 
 use crate::assembly::{Built, Queues, Shared};
@@ -34,9 +34,9 @@ pub struct Run {
     board: Arc<Board>,
     control: Arc<Control>,
     latch: Arc<Latch>,
-    letters: LetterBox,
+    letters: Option<LetterBox>,
     threads: Vec<JoinHandle<()>>,
-    writer: JoinHandle<()>,
+    writer: Option<JoinHandle<()>>,
     pools: Vec<Pool>,
     server: Option<Server>,
     clock: Arc<dyn Clock>,
@@ -101,9 +101,9 @@ impl Run {
             board,
             latch: Latch::new(built.iter().map(Vec::len).sum()),
             control,
-            letters,
+            letters: Some(letters),
             threads: Vec::new(),
-            writer,
+            writer: Some(writer),
             pools,
             server: None,
             clock,
@@ -119,17 +119,18 @@ impl Run {
 
     fn launch(&mut self, built: Vec<Vec<Built>>) -> Result<(), Failure> {
         for (stage, workers) in built.into_iter().enumerate() {
-            let (mode, pool) = (self.plan.stages[stage].mode, self.plan.stages[stage].pool);
+            let StagePlan { mode, pool, blocks, .. } = self.plan.stages[stage];
             for built in workers {
                 let latch = self.latch.clone();
                 match mode {
-                    Mode::Pooled => {
+                    Mode::Pooled if !blocks => {
                         self.pools[pool].stages().spawn(async move {
                             let _released = Released(latch);
                             built.worker.run().await;
                         });
                     }
-                    Mode::Threaded => {
+                    // What may wait for something outside gets a thread in every mode.
+                    Mode::Pooled | Mode::Threaded => {
                         let (name, instance) = (built.worker.stage.clone(), built.worker.instance);
                         let thread = self.thread(built, latch);
                         match thread {
@@ -159,11 +160,23 @@ impl Run {
                     Some(own) => own.block_on(worker.run()),
                     None => {
                         let _timers = timers.enter();
-                        futures::executor::block_on(worker.run());
+                        pollster::block_on(worker.run());
                     }
                 }
             })
             .map_err(|e| Error::io(format!("the machine gives no thread: {e}")))
+    }
+
+    /// What the first stages have done so far, without the times of their calls: cheap enough to
+    /// draw it again and again.
+    pub fn progress(&self, stages: usize) -> Vec<StageStatus> {
+        let count = self.plan.stages.len().min(stages);
+        (0..count).map(|id| self.board.stage(id, false)).collect()
+    }
+
+    /// How many stages there are.
+    pub fn stages(&self) -> usize {
+        self.plan.stages.len()
     }
 
     /// What the stages have done so far, in the order of the plan.
@@ -173,7 +186,7 @@ impl Run {
 
     /// Rows rejected so far in all stages.
     pub fn rejected(&self) -> u64 {
-        self.letters.count()
+        self.letters.as_ref().map_or(0, LetterBox::count)
     }
 
     /// Time since the start.
@@ -196,37 +209,54 @@ impl Run {
         self.latch.wait(Some(time))
     }
 
+    /// Whether it is broken off, by a failure or by [`Stopper::abort`].
+    pub fn is_aborted(&self) -> bool {
+        self.control.is_aborted()
+    }
+
     /// Waits for the end.
     pub fn wait(self) -> Report {
         self.latch.wait(None);
         self.into_report()
     }
 
-    /// Gives up waiting for stages that do not return, and reports what there is.
-    pub fn into_report(self) -> Report {
+    /// Breaks the run off if it is not over, does not wait for stages that do not return, and
+    /// reports what there is.
+    pub fn into_report(mut self) -> Report {
         let over = self.latch.wait(Some(Duration::ZERO));
+        if !over {
+            self.control.abort();
+        }
         let took = self.clock.now();
         let stages = self.board.status();
-        let rejected = self.letters.count();
-        drop(self.letters);
-        drop(self.server);
+        let rejected = self.letters.take().map_or(0, |letters| letters.count());
+        self.server = None;
         if over {
-            for thread in self.threads {
+            for thread in self.threads.drain(..) {
                 // A worker's panic was caught and is in the report.
                 let _ = thread.join();
             }
-            let _ = self.writer.join();
-        }
-        for pool in self.pools {
-            pool.shut_down();
+            if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+                let error = Error::internal("the writer of rejected rows panicked");
+                self.control.fail(build_failure("(run)", 0, error));
+            }
         }
         let outcome = match self.control.failure() {
-            Some(failure) => Outcome::Failed(failure.clone()),
+            Some(failure) => Outcome::Failed(failure.redacted(&self.plan.secrets)),
             None if self.control.is_aborted() => Outcome::Aborted,
             None if self.control.is_stopping() => Outcome::Stopped,
             None => Outcome::Done,
         };
         Report { outcome, took, stages, rejected, rejected_path: self.plan.rejected.path.clone() }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // First of all: stages that are cut off must not look like stages at their end.
+        if !self.latch.wait(Some(Duration::ZERO)) {
+            self.control.abort();
+        }
     }
 }
 
@@ -253,14 +283,14 @@ fn build_all(shared: &Shared<'_>, metrics: Option<&Metrics>) -> Result<Vec<Vec<B
 
 impl Board {
     fn status(&self) -> Vec<StageStatus> {
-        self.plan.stages.iter().enumerate().map(|(id, _)| self.stage(id)).collect()
+        self.plan.stages.iter().enumerate().map(|(id, _)| self.stage(id, true)).collect()
     }
 
-    fn stage(&self, id: usize) -> StageStatus {
+    fn stage(&self, id: usize, calls: bool) -> StageStatus {
         let stage = &self.plan.stages[id];
         let meters = || self.meters[id].iter().map(|meter| &**meter);
         let sum = Sum::of(meters());
-        let [call_p50, call_p99] = call_times(meters());
+        let [call_p50, call_p99] = if calls { call_times(meters()) } else { Default::default() };
         StageStatus {
             name: stage.name.clone(),
             kind: stage.kind.clone(),

@@ -76,8 +76,8 @@ async fn accept(listener: TcpListener, source: Source) {
         let source = source.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let response = answer(&request, &source);
-                async move { Ok::<_, Infallible>(response) }
+                let source = source.clone();
+                async move { Ok::<_, Infallible>(answer(&request, source).await) }
             });
             // A client that breaks off is its own affair.
             let _ = hyper::server::conn::http1::Builder::new()
@@ -89,13 +89,17 @@ async fn accept(listener: TcpListener, source: Source) {
     }
 }
 
-fn answer(request: &Request<Incoming>, source: &Source) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, source: Source) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
     }
     match request.uri().path() {
         "/metrics" => {
-            let mut response = text(StatusCode::OK, source.render());
+            // Many stages take a while to write down, and requests of stages run on these threads.
+            let Ok(scrape) = tokio::task::spawn_blocking(move || source.render()).await else {
+                return text(StatusCode::INTERNAL_SERVER_ERROR, "the run is over\n".into());
+            };
+            let mut response = text(StatusCode::OK, scrape);
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response

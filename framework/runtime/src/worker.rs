@@ -9,8 +9,8 @@ use gristmill_stage::{Clock, Error, ErrorKind, Result};
 
 use crate::bell::Bell;
 use crate::control::{Control, Failure};
-use crate::drive::{Action, Driver, Event, Need};
-use crate::edge::{Inlet, Outlet, Parcel, Sent, Taken};
+use crate::drive::{Action, Driver, Event, Need, guarded};
+use crate::edge::{Inlet, Outlet, Parcel, Taken};
 use crate::letters::{Letter, LetterBox};
 use crate::meter::{Activity, Meter};
 use crate::turns::{Ticket, Turns};
@@ -24,7 +24,7 @@ pub struct Worker {
     pub stage: Arc<str>,
     /// Which of the stage's workers it is.
     pub instance: usize,
-    /// The stage itself. Above the edges: it is dropped before they are told of the end.
+    /// The stage itself.
     pub driver: Driver,
     /// What the stage rings.
     pub bell: Arc<Bell>,
@@ -32,6 +32,8 @@ pub struct Worker {
     pub inlet: Option<Inlet>,
     /// Where batches go.
     pub outlet: Outlet,
+    /// Whether it is a sink, whose reader may leave.
+    pub sink: bool,
     /// Where rejected rows go.
     pub letters: LetterBox,
     /// What counts it.
@@ -42,7 +44,8 @@ pub struct Worker {
     pub clock: Arc<dyn Clock>,
     /// Keeps the order over the workers of the stage.
     pub turns: Option<Arc<Turns>>,
-    /// Whether to yield after every call, because async work of the stage runs on the same thread.
+    /// Whether to yield after every call: a source must not keep those behind it waiting, and async
+    /// work of the stage may run on the same thread.
     pub yields: bool,
 }
 
@@ -50,59 +53,114 @@ pub struct Worker {
 enum Waited {
     Event(Event),
     Parcel(Parcel),
-    Aborted,
+    /// The run is broken off, or nobody takes its rows any more.
+    Over,
+}
+
+/// Fails the run if the worker is dropped by a panic. Made before anything that tells others of the
+/// end, so that they learn of the failure first.
+struct PanicWatch {
+    control: Arc<Control>,
+    stage: Arc<str>,
+    instance: usize,
+}
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = Error::new(ErrorKind::Panic, "the worker panicked between two calls");
+            self.control.fail(build_failure(&self.stage, self.instance, error));
+        }
+    }
 }
 
 impl Worker {
     /// Runs the worker to its end and reports a failure to the control of the run.
     pub async fn run(mut self) {
-        self.meter.start();
-        let result = self.work().await;
+        let turns = self.turns.clone();
+        // Given back last: the others must not take their turn before they know of a failure.
+        let mut ticket = None;
+        let watch = PanicWatch {
+            control: self.control.clone(),
+            stage: self.stage.clone(),
+            instance: self.instance,
+        };
+        self.meter.enter(Activity::Waiting);
+        let worked = self.work(turns.as_deref(), &mut ticket).await;
         self.meter.end();
-        if let Err(error) = result {
-            self.meter.failed(error.kind());
-            // A reader that has left is no failure: the edges are let go, and those before learn it.
-            if error.kind() != ErrorKind::Closed {
-                self.control.fail(Failure {
-                    stage: self.stage.to_string(),
-                    worker: self.instance,
-                    batch: self.meter.taken().batches,
-                    error,
-                });
+        let Self { driver, outlet, inlet, meter, control, sink, .. } = self;
+        // The stage goes before its edges are told of the end; it may panic even now.
+        let dropped = guarded(|| {
+            drop(driver);
+            Ok(())
+        });
+        if let Err(error) = worked.and(dropped) {
+            meter.failed(error.kind());
+            // A reader of a sink that has left is no failure: those before learn of it.
+            if !(sink && error.kind() == ErrorKind::Closed) {
+                let batch = meter.taken().batches;
+                let (stage, worker) = (watch.stage.to_string(), watch.instance);
+                control.fail(Failure { stage, worker, batch, error });
             }
         }
+        drop((inlet, outlet));
     }
 
-    async fn work(&mut self) -> Result<()> {
-        let turns = self.turns.clone();
-        let mut ticket: Option<Ticket<'_>> = None;
+    async fn work<'t>(
+        &mut self,
+        turns: Option<&'t Turns>,
+        ticket: &mut Option<Ticket<'t>>,
+    ) -> Result<()> {
         let mut actions = Vec::new();
-        let mut need = self.driver.need();
+        let mut need = self.driver.first_need()?;
         let mut shared = self.clock.now();
         while !need.ended {
             // With a ticket in hand, the batch before must be through before the next is taken.
             let input = need.input && ticket.is_none();
-            let event = match self.wait(Need { input, ..need }, turns.as_deref(), &mut ticket).await
-            {
-                Waited::Aborted => return Ok(()),
+            let event = match self.wait(Need { input, ..need }, turns, ticket).await {
+                Waited::Over => return Ok(()),
                 Waited::Parcel(parcel) => {
                     self.meter.took(parcel.rows(), parcel.bytes);
                     Event::Batch(parcel.batch)
+                }
+                Waited::Event(Event::InputEnded) => {
+                    // A sink publishes at the end: what was rejected must be safe before.
+                    if self.sink {
+                        tokio::select! {
+                            biased;
+                            () = self.control.aborted() => return Ok(()),
+                            settled = self.letters.settled() => settled?,
+                        }
+                    }
+                    // A failure is known before the end that it causes.
+                    if self.control.is_aborted() {
+                        return Ok(());
+                    }
+                    Event::InputEnded
                 }
                 Waited::Event(event) => event,
             };
             let measured = self.inlet.is_none() || matches!(event, Event::Batch(_));
             let start = self.meter.enter(Activity::Busy);
-            need = self.driver.drive(event, &mut actions)?;
+            let driven = self.driver.drive(event, &mut actions);
             let end = self.clock.now();
             if measured {
                 self.meter.called(end.saturating_sub(start));
             }
+            need = match driven {
+                Ok(need) => need,
+                Err(error) => {
+                    // What it rejected before it failed is rejected all the same.
+                    actions.retain(|action| matches!(action, Action::Reject { .. }));
+                    self.send(&mut actions, None).await?;
+                    return Err(error);
+                }
+            };
             if !self.send(&mut actions, ticket.as_ref()).await? {
                 return Ok(());
             }
             if !need.holding {
-                ticket = None;
+                *ticket = None;
             }
             if self.yields || end.saturating_sub(shared) > SHARE {
                 yield_now().await;
@@ -120,7 +178,7 @@ impl Worker {
         ticket: &mut Option<Ticket<'t>>,
     ) -> Waited {
         if self.control.is_aborted() {
-            return Waited::Aborted;
+            return Waited::Over;
         }
         let source = self.inlet.is_none();
         if source && self.control.is_stopping() {
@@ -129,7 +187,7 @@ impl Worker {
         if self.bell.heard() || need.at.is_some_and(|at| at <= self.clock.now()) {
             return Waited::Event(Event::Wake);
         }
-        let Self { inlet, bell, control, clock, meter, .. } = self;
+        let Self { inlet, outlet, bell, control, clock, meter, .. } = self;
         if let (true, Some(inlet)) = (need.input, inlet.as_mut()) {
             match take(inlet, turns, ticket) {
                 Taken::Parcel(parcel) => return Waited::Parcel(parcel),
@@ -137,16 +195,18 @@ impl Worker {
                 Taken::Empty => {}
             }
         }
-        // Without a wish for input the stage is at work, if not in a call.
-        meter.enter(if need.input { Activity::Waiting } else { Activity::Busy });
+        // A transform without a wish for input is at work, if not in a call.
+        let idle = need.input || source;
+        meter.enter(if idle { Activity::Waiting } else { Activity::Busy });
         let due = need.at.map(|at| at.saturating_sub(clock.now()));
         tokio::select! {
             biased;
-            () = control.aborted() => Waited::Aborted,
+            () = control.aborted() => Waited::Over,
             () = control.stopping(), if source => Waited::Event(Event::Stop),
             () = bell.rung() => Waited::Event(Event::Wake),
             taken = receive(inlet.as_mut(), turns, ticket), if need.input => taken,
             () = sleep(due), if due.is_some() => Waited::Event(Event::Wake),
+            () = outlet.closed() => Waited::Over,
         }
     }
 
@@ -156,44 +216,51 @@ impl Worker {
         actions: &mut Vec<Action>,
         ticket: Option<&Ticket<'_>>,
     ) -> Result<bool> {
+        let mut open = true;
         for action in actions.drain(..) {
             match action {
-                Action::Emit(batch) => {
-                    if let Some(ticket) = ticket {
-                        self.meter.enter(Activity::Blocked);
-                        tokio::select! {
-                            biased;
-                            () = self.control.aborted() => return Ok(false),
-                            () = ticket.turn() => {}
-                        }
-                    }
-                    if !self.emit(batch).await? {
-                        return Ok(false);
-                    }
-                }
-                Action::Reject { rows, reason } => {
-                    self.meter.rejected(rows.num_rows());
-                    self.meter.enter(Activity::Blocked);
-                    let letter = Letter {
-                        stage: self.stage.clone(),
-                        worker: self.instance,
-                        batch: self.meter.taken().batches,
-                        reason,
-                        rows,
-                    };
-                    self.letters.send(letter).await?;
-                }
+                Action::Emit(batch) if open => open = self.emit(batch, ticket).await?,
+                Action::Emit(_) => {}
+                Action::Reject { rows, reason } => self.reject(rows, reason).await?,
             }
         }
-        Ok(true)
+        Ok(open && !self.control.is_aborted())
     }
 
-    async fn emit(&mut self, batch: RecordBatch) -> Result<bool> {
+    async fn reject(&mut self, rows: RecordBatch, reason: String) -> Result<()> {
+        self.meter.rejected(rows.num_rows());
+        self.meter.enter(Activity::Blocked);
+        let letter = Letter {
+            stage: self.stage.clone(),
+            worker: self.instance,
+            batch: self.meter.taken().batches,
+            reason,
+            rows,
+        };
+        tokio::select! {
+            // Also after a failure a letter is written, if the file takes it at once.
+            biased;
+            sent = self.letters.send(letter) => sent?,
+            () = self.control.aborted() => {}
+        }
+        self.meter.enter(Activity::Busy);
+        Ok(())
+    }
+
+    /// Sends a batch, in turn if there is a ticket. False when nobody takes it or the run is aborted.
+    async fn emit(&mut self, batch: RecordBatch, ticket: Option<&Ticket<'_>>) -> Result<bool> {
+        if let Some(ticket) = ticket {
+            self.meter.enter(Activity::Blocked);
+            tokio::select! {
+                biased;
+                () = self.control.aborted() => return Ok(false),
+                () = ticket.turn() => {}
+            }
+            self.meter.enter(Activity::Busy);
+        }
         let (rows, bytes) = (batch.num_rows(), Parcel::measure(&batch));
         self.meter.emitted(rows, bytes);
-        if self.outlet.offer(batch, bytes)? == Sent::NobodyThere {
-            return Ok(false);
-        }
+        self.outlet.offer(batch, bytes)?;
         if self.outlet.is_pending() {
             self.meter.enter(Activity::Blocked);
             tokio::select! {
@@ -201,8 +268,9 @@ impl Worker {
                 () = self.control.aborted() => return Ok(false),
                 () = self.outlet.flush() => {}
             }
+            self.meter.enter(Activity::Busy);
         }
-        Ok(true)
+        Ok(!self.outlet.is_closed())
     }
 }
 

@@ -159,7 +159,7 @@ impl World {
         let count = stages.len();
         let nodes = stages.into_iter().map(|stage| {
             let driver = Driver::new(stage, schema(), schema(), false);
-            let need = driver.need();
+            let need = driver.first_need().unwrap();
             Node { driver, need, unsent: VecDeque::new(), input_ended: false }
         });
         Self {

@@ -240,10 +240,12 @@ impl BuildContext {
         &self.origins
     }
 
-    /// The runtime for the stage's async work. Spawn on it; never block on it.
+    /// The runtime for the stage's async work. Ask while the stage is built, and keep it. Spawn on
+    /// it; never block on it.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when the runner has none to give.
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when the runner has none to give, or the
+    /// stage was built already.
     #[cfg(feature = "async")]
     pub fn runtime(&self) -> crate::Result<tokio::runtime::Handle> {
         match &self.runtime {

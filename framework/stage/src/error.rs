@@ -29,7 +29,8 @@ pub enum ErrorKind {
     Data,
     /// A file, socket or service failed.
     Io,
-    /// Whoever takes the output has left (`| head`). Ends the run in order, without blame.
+    /// Whoever takes the output of a sink has left (`| head`). Ends the run in order, without
+    /// blame; from any other stage it is a failure.
     Closed,
     /// A snapshot does not fit the stage that should be restored from it.
     Restore,
@@ -183,9 +184,7 @@ impl From<arrow_schema::ArrowError> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::closed(error.to_string()),
-            _ => Self::io(error.to_string()),
-        }
+        // Also a broken pipe: only the stage knows whether its reader may leave.
+        Self::io(error.to_string())
     }
 }

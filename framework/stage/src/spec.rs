@@ -75,6 +75,9 @@ pub struct Planned {
     pub writes: Vec<PathBuf>,
     /// The most bytes that one worker holds besides the batch in hand, if there is such a bound.
     pub holds: u64,
+    /// Whether its calls may wait for something outside, such as stdin. It then gets threads that
+    /// nobody shares, in every mode.
+    pub blocks: bool,
     /// Lines for whoever reads the plan.
     pub notes: Vec<String>,
 }
@@ -98,6 +101,7 @@ impl Planned {
             partitioning: Partitioning::Any,
             writes: Vec::new(),
             holds: 0,
+            blocks: false,
             notes: Vec::new(),
         }
     }
@@ -132,6 +136,13 @@ impl Planned {
     #[must_use]
     pub fn holds(mut self, bytes: u64) -> Self {
         self.holds = bytes;
+        self
+    }
+
+    /// Its calls may wait for something outside.
+    #[must_use]
+    pub fn blocks(mut self) -> Self {
+        self.blocks = true;
         self
     }
 

@@ -20,7 +20,7 @@ impl StageSpec for Fetch {
     type Options = FetchOptions;
 
     const KIND: &'static str = "fetch";
-    const SUMMARY: &'static str = "makes an HTTP request per row and emits the answer";
+    const SUMMARY: &'static str = "Makes an HTTP request per row and emits the answer.";
     const ROLE: Role = Role::Transform;
     const EXAMPLE: &'static str = "\
 name: pages

@@ -47,6 +47,8 @@ impl StageSpec for Read {
             );
         }
         let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
+        // Stdin and pipes give their rows when they like.
+        let planned = if inputs.iter().all(regular) { planned } else { planned.blocks() };
         Ok(match inputs.len() {
             1 => planned.single("there is one file to read"),
             n => planned.note(format!("reads {n} files")),

@@ -148,9 +148,13 @@ impl StageSpec for Write {
         options.encoder(input)?;
         let planned = Planned::sink();
         if stdout {
-            return Ok(planned.single("there is one stdout"));
+            return Ok(planned.blocks().single("there is one stdout"));
         }
-        let planned = planned.writes(options.path(0));
+        let path = options.path(0);
+        // A pipe takes rows when its reader likes.
+        let special = path.exists() && !path.is_file();
+        let planned = if special { planned.blocks() } else { planned };
+        let planned = planned.writes(path);
         Ok(match options.path.contains(WORKER) {
             true => planned,
             false => planned.single("it writes one file; put `{worker}` into `path` for one each"),

@@ -200,12 +200,12 @@ fn keys_of_every_form() {
     let options = |keys: Value| json!({ "group_by": keys, "select": { "n": "count(*)", "m": "max(v)", "t": "sum(s.v)", "u": "max(s['v'])" } });
     // A slice whose arrays do not begin at 0.
     let sliced = input.slice(1, 3);
-    let out = run("aggregate", options(json!(["d"])), &[sliced.clone()]);
+    let out = run("aggregate", options(json!(["d"])), std::slice::from_ref(&sliced));
     assert_eq!(
         out.rows(),
         ["b|1|∅|1|1", "a|1||1|1", "∅|1|a string that is longer than a view holds|2|2"]
     );
-    let out = run("aggregate", options(json!(["s"])), &[sliced.clone()]);
+    let out = run("aggregate", options(json!(["s"])), std::slice::from_ref(&sliced));
     assert_eq!(
         out.rows(),
         ["{v: 1}|2||2|1", "{v: 2}|1|a string that is longer than a view holds|2|2"]

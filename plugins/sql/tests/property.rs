@@ -1,6 +1,8 @@
 //! However the rows are split into batches, and wherever the stage is stopped and restored, the
 //! result is that of a plain loop over a map.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod common;
 
 use std::collections::{HashMap, HashSet};

@@ -11,6 +11,7 @@ use crate::args::Check;
 use crate::exit::Exit;
 use crate::figures::count;
 use crate::kinds;
+use crate::types;
 
 /// Checks pipelines and prints their plans.
 pub fn check(args: &Check) -> Exit {
@@ -112,7 +113,7 @@ fn columns(schema: &Schema) -> String {
     let columns: Vec<_> = schema
         .fields()
         .iter()
-        .map(|field| format!("{} {}", field.name(), field.data_type()))
+        .map(|field| format!("{} {}", field.name(), types::name(field.data_type())))
         .collect();
     columns.join(", ")
 }

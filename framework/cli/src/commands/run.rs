@@ -1,6 +1,7 @@
 //! `gristmill run`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gristmill_config::Plan;
@@ -12,7 +13,9 @@ use crate::args;
 use crate::exit::Exit;
 use crate::figures;
 use crate::kinds;
+use crate::log::Log;
 use crate::progress::Progress;
+use crate::say::say;
 use crate::signals::Signals;
 use crate::table::table;
 
@@ -20,7 +23,8 @@ use crate::table::table;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a pipeline.
-pub fn run(args: &args::Run) -> Exit {
+pub fn run(args: &args::Run, log: &Log) -> Exit {
+    more_files();
     let registry = kinds::built_in();
     let plan = match super::plan(&args.file, &args.set, &registry) {
         Ok(plan) => plan,
@@ -30,9 +34,15 @@ pub fn run(args: &args::Run) -> Exit {
         }
     };
     let secrets = plan.secrets.clone();
+    log.hide(secrets.clone());
+    let tell = |line: &str| say(secrets.redact(line));
     let fail = |message: String| {
-        eprintln!("error: {}", secrets.redact(&message));
+        tell(&format!("error: {message}"));
         Exit::Failed
+    };
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(format!("no signal can be caught: {error}")),
     };
     let mut options = RunOptions { metrics: args.metrics, ..RunOptions::default() };
     let _site = match demo_site(&plan) {
@@ -44,18 +54,17 @@ pub fn run(args: &args::Run) -> Exit {
         Ok(run) => run,
         Err(failure) => return fail(failure.to_string()),
     };
-    let signals = match Signals::listen(run.stopper()) {
-        Ok(signals) => signals,
-        Err(error) => return fail(format!("no signal can be caught: {error}")),
-    };
+    signals.stops(run.stopper());
     if let Some(addr) = run.metrics_addr() {
-        eprintln!("metrics at http://{addr}/metrics");
+        say(format!("metrics at http://{addr}/metrics"));
     }
     let report = watch(run, &signals, args.quiet);
     if !args.quiet {
-        eprintln!("{}", table(&report));
+        tell(&table(&report));
     }
-    end(&report, &files, args.quiet, fail)
+    let (exit, lines) = end(&report, &files, args.quiet);
+    lines.iter().for_each(|line| tell(line));
+    exit
 }
 
 /// Shows progress until the run is over.
@@ -66,9 +75,9 @@ fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
     while !run.wait_for(progress.tick()) {
         if signals.count() > 0 && !told {
             told = true;
-            eprintln!("stopping: what was read is worked through; Ctrl-C again stops at once");
+            say("stopping: what was read is worked through; Ctrl-C again stops at once");
         }
-        if signals.count() > 1 {
+        if run.is_aborted() {
             let since = *aborted_at.get_or_insert(run.elapsed());
             if run.elapsed().saturating_sub(since) > GRACE {
                 break;
@@ -80,40 +89,53 @@ fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
     run.into_report()
 }
 
-/// Says how the run ended.
-fn end(
-    report: &Report,
-    files: &[std::path::PathBuf],
-    quiet: bool,
-    fail: impl Fn(String) -> Exit,
-) -> Exit {
+/// How the run ended, and what to say of it.
+fn end(report: &Report, files: &[PathBuf], quiet: bool) -> (Exit, Vec<String>) {
     let took = figures::time(report.took);
-    if report.rejected > 0 {
-        let path = report.rejected_path.display();
-        match report.rejected {
-            1 => eprintln!("1 row was rejected; it is in {path}"),
-            rows => eprintln!("{} rows were rejected; they are in {path}", figures::count(rows)),
+    let mut lines = Vec::new();
+    let path = report.rejected_path.display();
+    match report.rejected {
+        0 => {}
+        1 => lines.push(format!("1 row was rejected; it is in {path}")),
+        rows => {
+            let rows = figures::count(rows);
+            lines.push(format!("{rows} rows were rejected; they are in {path}"));
         }
     }
-    match &report.outcome {
-        Outcome::Failed(failure) => fail(failure.to_string()),
+    let exit = match &report.outcome {
+        Outcome::Failed(failure) => {
+            lines.push(format!("error: {failure}"));
+            Exit::Failed
+        }
         Outcome::Aborted => {
-            eprintln!("broken off after {took}; nothing unfinished was published");
+            lines.push(format!("broken off after {took}; nothing unfinished was published"));
             Exit::Interrupted
         }
         Outcome::Stopped => {
-            eprintln!("interrupted after {took}; the results are complete for what was read");
+            let what = "the results are complete for what was read";
+            lines.push(format!("interrupted after {took}; {what}"));
             Exit::Interrupted
         }
         Outcome::Done => {
             if !quiet {
                 let files: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
                 let wrote = if files.is_empty() { "" } else { "; wrote " };
-                eprintln!("done in {took}{wrote}{}", files.join(", "));
+                lines.push(format!("done in {took}{wrote}{}", files.join(", ")));
             }
             if report.rejected > 0 { Exit::Rejected } else { Exit::Done }
         }
-    }
+    };
+    (exit, lines)
+}
+
+/// Raises the limit of open files as far as the machine allows: sockets and threaded workers with
+/// async work need many, and the usual limit is from other times.
+fn more_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it is not allowed, the old limit holds.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Starts the demo site if the pipeline names it.

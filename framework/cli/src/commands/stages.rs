@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::args::Stages;
 use crate::exit::Exit;
 use crate::kinds;
+use crate::say::say;
 
 /// Lists the kinds, or explains one.
 pub fn stages(args: &Stages) -> Exit {
@@ -30,7 +31,7 @@ pub fn stages(args: &Stages) -> Exit {
         }
         None => {
             let names: Vec<_> = registry.iter().map(|kind| kind.name()).collect();
-            eprintln!("error: there is no kind `{name}`\nhelp: there are {}", names.join(", "));
+            say(format!("error: there is no kind `{name}`\nhelp: there are {}", names.join(", ")));
             Exit::BadConfiguration
         }
     }

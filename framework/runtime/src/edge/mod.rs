@@ -6,5 +6,5 @@ mod outlet;
 mod queue;
 
 pub use inlet::Inlet;
-pub use outlet::{Dealing, EdgeOut, Outlet, Sent};
+pub use outlet::{Dealing, EdgeOut, Outlet};
 pub use queue::{Level, Parcel, Queue, Taken};

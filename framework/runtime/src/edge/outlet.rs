@@ -49,15 +49,6 @@ pub struct Outlet {
     pending: Vec<(Arc<Queue>, Parcel)>,
 }
 
-/// Whether anybody still takes what is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// It was put into at least one queue.
-    Yes,
-    /// All takers have left.
-    NobodyThere,
-}
-
 impl Outlet {
     /// An outlet to these edges; each queue must count it as a sender.
     pub fn new(edges: Vec<EdgeOut>) -> Self {
@@ -68,7 +59,7 @@ impl Outlet {
     ///
     /// # Errors
     /// When the rows cannot be split by hash.
-    pub fn offer(&mut self, batch: RecordBatch, bytes: usize) -> Result<Sent> {
+    pub fn offer(&mut self, batch: RecordBatch, bytes: usize) -> Result<()> {
         for edge in &mut self.edges {
             match &mut edge.distribution {
                 Dealing::Shared | Dealing::Broadcast => {
@@ -83,7 +74,8 @@ impl Outlet {
                 }
             }
         }
-        Ok(self.push_pending())
+        self.push_pending();
+        Ok(())
     }
 
     /// Whether something still waits for room.
@@ -92,19 +84,36 @@ impl Outlet {
     }
 
     /// Puts in what fits now.
-    fn push_pending(&mut self) -> Sent {
-        let mut taken = self.pending.is_empty();
+    fn push_pending(&mut self) {
         for (queue, parcel) in std::mem::take(&mut self.pending) {
             match queue.push(parcel) {
-                Ok(()) => taken = true,
-                Err(Refused::Full(parcel)) => {
-                    taken = true;
-                    self.pending.push((queue, parcel));
-                }
-                Err(Refused::Closed) => {}
+                Ok(()) | Err(Refused::Closed) => {}
+                Err(Refused::Full(parcel)) => self.pending.push((queue, parcel)),
             }
         }
-        if taken { Sent::Yes } else { Sent::NobodyThere }
+    }
+
+    fn queues(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.edges.iter().flat_map(|edge| &edge.queues)
+    }
+
+    /// Whether there are edges, and nobody takes from any of them any more.
+    pub fn is_closed(&self) -> bool {
+        !self.edges.is_empty() && self.queues().all(|queue| queue.is_closed())
+    }
+
+    /// Waits until nobody takes from any edge any more; for ever if there are no edges.
+    pub async fn closed(&self) {
+        loop {
+            let listeners: Vec<_> = self.queues().map(|queue| queue.left().listen()).collect();
+            if self.is_closed() {
+                return;
+            }
+            if listeners.is_empty() {
+                return std::future::pending().await;
+            }
+            select_all(listeners).await;
+        }
     }
 
     /// Waits until all that is pending was put in or nobody is there to take it. May be given up at
@@ -124,7 +133,7 @@ impl Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        for queue in self.edges.iter().flat_map(|edge| &edge.queues) {
+        for queue in self.queues() {
             queue.end();
         }
     }

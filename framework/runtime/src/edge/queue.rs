@@ -97,6 +97,8 @@ pub struct Queue {
     bound: Bound,
     /// Told when room appears.
     space: Event,
+    /// Told when the last taker has left.
+    left: Event,
     /// Told when something can be taken; one for all queues that a worker takes from.
     readable: Arc<Event>,
 }
@@ -107,13 +109,21 @@ struct State {
     level: Level,
     senders: usize,
     takers: usize,
+    /// A batch beyond the bound waits for the queue to be empty; nothing overtakes it.
+    large_waits: bool,
 }
 
 impl Queue {
     /// An empty queue for this many senders and takers. `readable` is notified for each batch.
     pub fn new(bound: Bound, senders: usize, takers: usize, readable: Arc<Event>) -> Self {
-        let state = State { parcels: VecDeque::new(), level: Level::default(), senders, takers };
-        Self { state: Mutex::new(state), bound, space: Event::new(), readable }
+        let state = State {
+            parcels: VecDeque::new(),
+            level: Level::default(),
+            senders,
+            takers,
+            large_waits: false,
+        };
+        Self { state: Mutex::new(state), bound, space: Event::new(), left: Event::new(), readable }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,11 +141,15 @@ impl Queue {
             if state.takers == 0 {
                 return Err(Refused::Closed);
             }
-            let fits = state.level.rows + parcel.rows() <= self.bound.rows
+            let large = parcel.rows() > self.bound.rows || parcel.bytes > self.bound.bytes;
+            let fits = !state.large_waits
+                && state.level.rows + parcel.rows() <= self.bound.rows
                 && state.level.bytes + parcel.bytes <= self.bound.bytes;
-            if !(fits || state.parcels.is_empty()) {
+            if !(fits || state.parcels.is_empty() && (large || !state.large_waits)) {
+                state.large_waits |= large;
                 return Err(Refused::Full(parcel));
             }
+            state.large_waits &= !large;
             state.level.rows += parcel.rows();
             state.level.bytes += parcel.bytes;
             state.level.rows_in += parcel.rows() as u64;
@@ -195,6 +209,17 @@ impl Queue {
         // Dropping a batch may run a plugin's release callback: not under the lock.
         drop(dropped);
         self.space.notify(usize::MAX);
+        self.left.notify(usize::MAX);
+    }
+
+    /// Told when the last taker has left.
+    pub fn left(&self) -> &Event {
+        &self.left
+    }
+
+    /// Whether all takers have left.
+    pub fn is_closed(&self) -> bool {
+        self.lock().takers == 0
     }
 
     /// How full it is.
@@ -234,6 +259,19 @@ mod tests {
             by_bytes.level(),
             Level { rows: 8, bytes: 64, rows_in: 108, rows_out: 100, rows_left: 0 }
         );
+    }
+
+    #[test]
+    fn nothing_overtakes_a_large_batch_that_waits() {
+        let queue = queue(10, usize::MAX);
+        assert!(queue.push(parcel(1)).is_ok());
+        assert!(matches!(queue.push(parcel(99)), Err(Refused::Full(_))));
+        assert!(matches!(queue.push(parcel(1)), Err(Refused::Full(_))));
+        assert!(matches!(queue.take(), Taken::Parcel(_)));
+        assert!(matches!(queue.push(parcel(1)), Err(Refused::Full(_))));
+        assert!(queue.push(parcel(99)).is_ok());
+        assert!(matches!(queue.take(), Taken::Parcel(_)));
+        assert!(queue.push(parcel(1)).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Runs a kind of this crate on batches and shows what comes out.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

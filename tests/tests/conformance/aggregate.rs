@@ -1,0 +1,96 @@
+//! Cases of `aggregate`.
+
+use arrow_array::RecordBatch;
+use gristmill_testkit::conformance::Settings;
+use serde_json::{Value, json};
+
+use crate::case::{Case, World};
+
+/// 60 rows with nulls in every column but `n`.
+fn table() -> RecordBatch {
+    let row = |n: i64| {
+        let some = |every: i64, value: Value| if n % every == 0 { json!(null) } else { value };
+        json!({
+            "n": n,
+            "kind": some(6, json!(["tea", "cup", "pot", "tea"][n as usize % 4])),
+            "size": some(11, json!(n % 3)),
+            "price": some(7, json!((n * 37 % 60) as f64 / 8.0)),
+            "text": some(5, json!(format!("{}", n % 13))),
+            "new": some(4, json!(n % 3 == 0)),
+            "at": some(9, json!(["2026-01-02T03:04:05Z", "2026-02-01T00:00:00Z", "soon"][n as usize % 3])),
+        })
+    };
+    gristmill_testkit::table(&Value::Array((0..60).map(row).collect())).unwrap()
+}
+
+pub fn cases(_: &World) -> Vec<Case> {
+    let case = |title, options| Case::new("aggregate", title, options).on(&table());
+    let no_rows = || Settings::new().input_schema(table().schema());
+    let counts = json!({ "n": "count(*)", "sum": "sum(price)", "some": "max(text)" });
+    vec![
+        case("several aggregates of a key with nulls", json!({ "group_by": ["kind"], "select": many() }))
+            .gives(4, 0),
+        case(
+            "distinct values and filters",
+            json!({ "group_by": ["size", "new"], "select": {
+                "kinds": "count(DISTINCT kind)",
+                "prices": "count(DISTINCT price) FILTER (WHERE n > 20)",
+                "sum": "sum(DISTINCT size) + count(*)",
+                "cheap": "avg(price) FILTER (WHERE price < 3 AND new)",
+                "never": "max(text) FILTER (WHERE false)",
+            } }),
+        )
+        .gives(12, 0),
+        case(
+            "what depends on order, with an order",
+            json!({ "group_by": ["kind"], "select": {
+                "all": "array_agg(n ORDER BY n DESC)",
+                "prices": "array_agg(price ORDER BY price NULLS FIRST, n)",
+                "first": "first_value(text ORDER BY n)",
+                "last": "last_value(price ORDER BY n)",
+                "distinct": "array_agg(DISTINCT text ORDER BY text)",
+            } }),
+        )
+        .gives(4, 0),
+        case("every row its own group", json!({ "group_by": ["n", "kind"], "select": counts })).gives(60, 0),
+        case("groups without aggregates", json!({ "group_by": ["kind", "new"] })).gives(11, 0),
+        case("all rows as one group", json!({ "select": many() })).gives(1, 0).alone(),
+        case(
+            "computed keys, and rows that fail",
+            json!({
+                "group_by": { "band": "floor(price / 2)", "month": "date_trunc('month', cast(at AS timestamp))" },
+                "select": { "n": "count(*)", "low": "min(n)", "of": "sum(cast(text AS bigint)) / count(*)" },
+            }),
+        )
+        .gives(12, 13)
+        .alone(),
+        Case::new("aggregate", "groups of no rows", json!({ "group_by": ["kind"], "select": counts }))
+            .with(no_rows())
+            .gives(0, 0),
+        Case::new("aggregate", "no rows as one group", json!({ "select": counts }))
+            .with(no_rows())
+            .gives(1, 0)
+            .alone(),
+    ]
+}
+
+fn many() -> Value {
+    json!({
+        "n": "count(*)",
+        "texts": "count(text)",
+        "sum": "sum(price)",
+        "mean": "avg(price)",
+        "low": "min(price)",
+        "high": "max(at)",
+        "whole": "sum(n) * 2 - min(size)",
+        "spread": "stddev(price)",
+        "var": "var_pop(n)",
+        "corr": "corr(n, price)",
+        "median": "median(price)",
+        "p95": "approx_percentile_cont(price, 0.95)",
+        "about": "approx_distinct(text)",
+        "any": "bool_or(new)",
+        "bits": "bit_xor(n)",
+        "label": "CASE WHEN count(*) > 12 THEN 'many' ELSE 'few' END",
+    })
+}

@@ -1,0 +1,147 @@
+//! Cases of `read` and `write`.
+
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use gristmill_testkit::conformance::Settings;
+use gristmill_testkit::rows;
+use serde_json::{Value, json};
+
+use crate::case::{Case, World};
+
+pub fn cases(world: &World) -> Vec<Case> {
+    let mut cases = reads(world);
+    cases.extend(writes(world));
+    cases
+}
+
+fn reads(world: &World) -> Vec<Case> {
+    let mut jsonl: String = (0..40)
+        .map(|n| match n % 10 {
+            3 => format!("{{ \"n\": {n}, \"s\": null }}\n\n"),
+            5 => format!("{{ \"n\": {n}, \"l\": [{n}, null], \"o\": {{ \"x\": {n}.5 }} }}\r\n"),
+            7 => format!("{{ \"n\": {n}, \"s\": \"cut\n"),
+            _ => format!("{{ \"n\": {n}, \"s\": \"ü {n}\" }}\n"),
+        })
+        .collect();
+    jsonl.push_str("{ \"n\": 99 } { \"n\": 100 }\n{ \"n\": 101 }");
+    let jsonl = world.file("in.jsonl", jsonl);
+    for part in 1..=4 {
+        let line = |n: i32| match n % 6 {
+            1 => format!("{n},\"two\r\nlines, \"\"{n}\"\"\",{n}.25,true\r\n"),
+            4 => format!("{n},,not a number,false\n"),
+            _ => format!("{n},{part},,\n"),
+        };
+        let lines: String = (0..20).map(line).collect();
+        world.file(&format!("part-{part}.csv"), format!("id,text,price,flag\n{lines}"));
+    }
+    let open = world.file("open.csv", "a;b\n1;\"x\"\n2;\"never closed\n3;y\n");
+    let lines = (0..30).map(|n| format!("{n} {}\n", "x".repeat(n))).collect::<String>();
+    let lines = world.file("in.log", lines + "no end");
+    let tabs = world.file("in.tsv", "1\ta\t2026-01-02\n2\t\t\n3\tc\tno day\n4\td\te\tf\n");
+    let columns = json!({ "price": "float64", "id": "int64", "text": "string", "flag": "boolean" });
+    let case =
+        |title, options| Case::new("read", title, options).with(Settings::new().ordered().seeds(8));
+    vec![
+        case("JSON lines whose columns are told", json!({ "path": jsonl })).gives(37, 5).alone(),
+        case(
+            "JSON lines with declared columns",
+            json!({ "path": jsonl, "columns": { "o": "json", "n": "string", "gone": "date" } }),
+        )
+        .gives(37, 5)
+        .alone(),
+        case(
+            "CSV in several files",
+            json!({ "path": world.path("part-*.csv"), "columns": columns }),
+        )
+        .gives(68, 12),
+        case("CSV with an open quote", json!({ "path": open, "delimiter": ";" }))
+            .gives(1, 1)
+            .alone(),
+        case(
+            "TSV without a header",
+            json!({
+                "path": tabs,
+                "header": false,
+                "columns": { "n": "int64", "s": "string", "day": "date" },
+            }),
+        )
+        .gives(2, 2)
+        .alone(),
+        case("lines, some too long", json!({ "path": lines, "max_line": "24B" }))
+            .gives(22, 9)
+            .alone(),
+        case("no lines", json!({ "path": world.file("empty.txt", "") })).gives(0, 0).alone(),
+    ]
+}
+
+fn table() -> RecordBatch {
+    let list: Vec<Value> = (0..30)
+        .map(|n| match n % 5 {
+            0 => json!({ "n": n, "s": null, "x": 0.1, "l": [n, null], "o": { "b": true } }),
+            1 => json!({ "n": null, "s": "a,\"b\"\nc\t", "x": null, "l": [], "o": null }),
+            2 => json!({ "n": n, "s": "", "x": 1e300, "l": null, "o": { "b": null } }),
+            _ => json!({ "n": -n, "s": format!("ü{n}"), "x": n, "l": [1], "o": { "b": false } }),
+        })
+        .collect();
+    gristmill_testkit::table(&Value::Array(list)).unwrap()
+}
+
+/// The lines of the file, which is as before afterwards, so that a run that writes nothing is seen.
+fn lines(path: &Path, before: Option<&str>) -> Result<Vec<Value>, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    match before {
+        Some(before) => std::fs::write(path, before),
+        None => std::fs::remove_file(path),
+    }
+    .map_err(|e| e.to_string())?;
+    Ok(text.split_inclusive('\n').map(|line| json!({ "line": line })).collect())
+}
+
+fn writes(world: &World) -> Vec<Case> {
+    let case = |title, name: &str, before: Option<&'static str>, mut options: Value| {
+        let path = world.path(name);
+        if let Some(before) = before {
+            world.file(name, before);
+        }
+        options["path"] = json!(path);
+        let settings = Settings::new().ordered().seeds(6).effect(move || lines(&path, before));
+        (Case::new("write", title, options).on(&table()), settings)
+    };
+    let no_rows = Settings::input_schema;
+    let done = |(case, settings): (Case, Settings)| case.with(settings);
+    let mut cases = vec![
+        done(case("JSON lines", "out.jsonl", None, json!({}))).gives(30, 0),
+        done(case("over a file", "over.jsonl", Some("old\n"), json!({ "columns": ["s", "n"] })))
+            .gives(30, 0),
+        // Six texts hold a line end.
+        done(case("CSV", "out.csv", None, json!({}))).gives(37, 0),
+        done(case(
+            "TSV of some columns",
+            "out.tsv",
+            None,
+            json!({ "columns": ["o", "s"], "header": false }),
+        ))
+        .gives(36, 0),
+        done(case(
+            "added to a file",
+            "more.csv",
+            Some("n\n7\n"),
+            json!({ "append": true, "columns": ["n"] }),
+        ))
+        .gives(32, 0),
+        done(case(
+            "added to no file",
+            "new.csv",
+            None,
+            json!({ "append": true, "columns": ["n"] }),
+        ))
+        .gives(31, 0),
+    ];
+    let empty = rows!(table().schema() => []);
+    for (name, rows) in [("empty.csv", 1), ("empty.jsonl", 0)] {
+        let (case, settings) = case("no rows", name, None, json!({}));
+        cases.push(case.on(&empty).with(no_rows(settings, empty.schema())).gives(rows, 0));
+    }
+    cases
+}

@@ -1,0 +1,108 @@
+//! Every built-in kind keeps the contract of a stage, with several sets of options and inputs each.
+//!
+//! A kind that is added to a registry and not to the tables here fails the last test.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
+
+mod aggregate;
+mod case;
+mod fetch;
+mod files;
+mod float_keys;
+mod flow;
+mod generate;
+mod parse;
+mod rows;
+
+use std::collections::BTreeSet;
+
+use gristmill_stage::Registry;
+
+use case::{Case, World};
+
+/// Every crate in `plugins/`, by its folder.
+const PLUGINS: [(&str, fn(&mut Registry)); 6] = [
+    ("fetch", gristmill_fetch::register),
+    ("files", gristmill_files::register),
+    ("flow", gristmill_flow::register),
+    ("generate", gristmill_generate::register),
+    ("parse", gristmill_parse::register),
+    ("sql", gristmill_sql::register),
+];
+
+/// Every table of cases.
+const TABLES: [fn(&World) -> Vec<Case>; 7] = [
+    aggregate::cases,
+    fetch::cases,
+    files::cases,
+    flow::cases,
+    generate::cases,
+    parse::cases,
+    rows::cases,
+];
+
+fn registry() -> Registry {
+    let mut registry = Registry::new();
+    PLUGINS.iter().for_each(|(_, register)| register(&mut registry));
+    registry
+}
+
+/// Runs a table, and shows all that was found wrong.
+fn run(table: fn(&World) -> Vec<Case>) {
+    let (world, registry) = (World::new(), registry());
+    let failed: Vec<String> =
+        table(&world).iter().filter_map(|case| case.run(&registry).err()).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[test]
+fn aggregate_conforms() {
+    run(aggregate::cases);
+}
+
+#[test]
+fn fetch_conforms() {
+    run(fetch::cases);
+}
+
+#[test]
+fn read_and_write_conform() {
+    run(files::cases);
+}
+
+#[test]
+fn inspect_and_discard_conform() {
+    run(flow::cases);
+}
+
+#[test]
+fn generate_conforms() {
+    run(generate::cases);
+}
+
+#[test]
+fn parse_conforms() {
+    run(parse::cases);
+}
+
+#[test]
+fn filter_and_map_conform() {
+    run(rows::cases);
+}
+
+#[test]
+fn every_kind_has_cases() {
+    let world = World::new();
+    let cases = TABLES.iter().flat_map(|table| table(&world));
+    let covered: BTreeSet<String> = cases.map(|case| case.kind.to_owned()).collect();
+    let known: BTreeSet<String> = registry().iter().map(|kind| kind.name().to_owned()).collect();
+    assert_eq!(covered, known);
+
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins");
+    let folders = std::fs::read_dir(plugins).unwrap().map(|entry| entry.unwrap());
+    let crates = folders.filter(|entry| entry.path().join("Cargo.toml").exists());
+    let crates: BTreeSet<String> =
+        crates.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let registered: BTreeSet<String> =
+        PLUGINS.iter().map(|(folder, _)| (*folder).to_owned()).collect();
+    assert_eq!(registered, crates);
+}
