@@ -34,8 +34,13 @@ fn run_reads_the_pipeline_from_stdin_and_writes_to_stdout() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let yaml = "stages:\n  - { type: generate, with: { count: \"${COUNT}\" } }\n  - { type: write, with: { path: \"-\" } }\n";
-    let yaml = yaml.replace("\"${COUNT}\"", "${COUNT}");
+    let yaml = "\
+stages:
+  - type: generate
+    with:
+      count: ${COUNT}
+  - { type: write, with: { path: \"-\" } }
+";
     child.stdin.take().unwrap().write_all(yaml.as_bytes()).unwrap();
     let ended = ended(child.wait_with_output().unwrap()).expect(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("{\"n\":1}\n{\"n\":2}\n", ""));
@@ -84,7 +89,7 @@ fn check_prints_the_plan() {
         .expect(0)
         .prints("pipeline short: 2 stages, 1 channels")
         .prints("n int64")
-        .prints("at most 8,192 rows and 64MiB")
+        .prints("at most 65,536 rows and 64MiB")
         .prints("memory: channels hold at most 64MiB")
         .prints("writes out.jsonl");
     assert_eq!(place.files(), ["short.yaml"], "check changes nothing");

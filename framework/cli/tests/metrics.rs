@@ -81,7 +81,7 @@ fn metrics_are_there_and_promtool_finds_nothing() {
     assert_eq!(of("gristmill_stage_rows_out_total", "requests", "generate", "pooled"), 3.0);
     assert_eq!(of("gristmill_stage_rows_in_total", "pages", "fetch", "threaded"), 3.0);
     assert_eq!(of("gristmill_stage_rows_in_total", "out", "discard", "pooled"), 0.0);
-    assert_eq!(of("gristmill_queue_limit_rows", "pages", "fetch", "threaded"), 8192.0);
+    assert_eq!(of("gristmill_queue_limit_rows", "pages", "fetch", "threaded"), 65536.0);
     assert_eq!(of("gristmill_stage_workers", "pages", "fetch", "threaded"), 1.0);
     assert!(of("gristmill_stage_waiting_seconds_total", "out", "discard", "pooled") > 0.0);
     assert!(

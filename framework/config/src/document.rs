@@ -69,7 +69,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let (words, bad) = self.words::<PipelineWords>(root, &schema, "the pipeline", apart);
         let words = words.unwrap_or_default();
         self.name(root.entry("name").map(|entry| entry.mark()), words.name.as_deref());
-        let default = Bound { rows: 8192, bytes: 64 << 20 };
+        let default = Bound { rows: 65536, bytes: 64 << 20 };
         let channel = self.bound(&words.channel, default, root.get("channel"));
         let batch =
             Bound { rows: BatchTarget::default().rows, bytes: BatchTarget::default().bytes };

@@ -21,7 +21,7 @@ pub(crate) struct PipelineWords {
     /// Threads that pooled stages share, by name. The pool `default` is always there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) pools: BTreeMap<String, PoolWords>,
-    /// What each channel between two stages may hold. Default: 8192 rows and 64 MiB.
+    /// What each channel between two stages may hold. Default: 65536 rows and 64 MiB.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) channel: BoundWords,
     /// How large the batches should be that stages emit. Default: 8192 rows and 8 MiB; never more

@@ -61,7 +61,7 @@ stages:
 fn defaults() {
     let plan = plan(&format!("{SOURCE}  - type: discard\n"));
     assert_eq!((plan.name.as_str(), plan.pools.len()), ("shop", 1));
-    assert_eq!(plan.edges[0].bound, Bound { rows: 8192, bytes: 64 << 20 });
+    assert_eq!(plan.edges[0].bound, Bound { rows: 65536, bytes: 64 << 20 });
     assert_eq!((plan.stages[0].batch.rows, plan.stages[0].batch.bytes), (8192, 8 << 20));
     assert_eq!(plan.rejected.path, PathBuf::from("shop.rejected.jsonl"));
     assert_eq!(plan.stages[0].options, json!({ "url": "a" }));

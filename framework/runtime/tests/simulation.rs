@@ -214,7 +214,10 @@ impl World {
             let start = choose(self.nodes.len());
             let moved = (0..self.nodes.len()).any(|i| self.step((start + i) % self.nodes.len()));
             if !moved {
-                let due = self.nodes.iter().filter_map(|node| node.need.at).min();
+                // A time that has come is of a node that waits for room.
+                let now = self.clock.now();
+                let times = self.nodes.iter().filter_map(|node| node.need.at);
+                let due = times.filter(|due| *due > now).min();
                 self.clock.advance_to(due.expect("nobody can go on and no time is awaited"));
             }
         }

@@ -29,7 +29,13 @@ pub(super) struct Finished<O> {
     next: u64,
     /// Since when the oldest ready row waits.
     since: Duration,
+    /// From how many rows on a batch is full. Small at first, so that the first rows get on their
+    /// way at once, and doubled with each batch.
+    full_at: usize,
 }
+
+/// Rows of the first batch.
+const FIRST: usize = 8;
 
 impl<O> Finished<O> {
     pub(super) fn new(target: BatchTarget, ordered: bool) -> Self {
@@ -42,6 +48,7 @@ impl<O> Finished<O> {
             early_bytes: 0,
             next: 0,
             since: Duration::ZERO,
+            full_at: target.rows.clamp(1, FIRST),
         }
     }
 
@@ -84,12 +91,13 @@ impl<O> Finished<O> {
         }
         self.ready_bytes -= bytes;
         self.since = now;
+        self.full_at = self.full_at.saturating_mul(2).min(self.target.rows);
         self.ready.drain(..rows).collect()
     }
 
     /// Whether a batch would be full.
     pub(super) fn is_full(&self) -> bool {
-        self.ready.len() >= self.target.rows || self.ready_bytes >= self.target.bytes
+        self.ready.len() >= self.full_at || self.ready_bytes >= self.target.bytes
     }
 
     /// Since when the oldest row that could be emitted waits, if there is one.
