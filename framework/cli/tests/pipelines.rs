@@ -1,5 +1,13 @@
 //! Every pipeline in `pipelines/` runs as it stands and gives what it gave before.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::path::{Path, PathBuf};

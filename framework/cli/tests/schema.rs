@@ -1,5 +1,13 @@
 //! The JSON Schema in the repository is the one that the command prints.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use common::Place;

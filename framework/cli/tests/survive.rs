@@ -1,5 +1,13 @@
 //! What happens when things go wrong: each ends, says why, and publishes nothing half done.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};

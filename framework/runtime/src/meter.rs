@@ -21,11 +21,11 @@ pub enum Activity {
 /// Seconds of the three activities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeSplit {
-    /// See [`Activity::Busy`].
+    /// In calls of the stage, or waiting for work that the stage itself has under way.
     pub busy: Duration,
-    /// See [`Activity::Waiting`].
+    /// Ready for input that was not there.
     pub waiting: Duration,
-    /// See [`Activity::Blocked`].
+    /// With output for which there was no room.
     pub blocked: Duration,
 }
 
@@ -53,7 +53,7 @@ pub struct Flow {
     bytes: AtomicU64,
 }
 
-/// A reading of a [`Flow`].
+/// Rows, batches and bytes that went one way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
     /// Rows.

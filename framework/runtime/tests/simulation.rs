@@ -1,6 +1,14 @@
 //! Seeded simulation of the loop: a chain of workers with tiny queues and a clock that only the
 //! test moves, under random schedules. No row may be lost, doubled or stuck.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

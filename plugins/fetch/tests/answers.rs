@@ -1,5 +1,13 @@
 //! Requests that are answered, and what the columns say of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::io::Write;

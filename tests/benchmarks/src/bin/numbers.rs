@@ -130,7 +130,6 @@ macro_rules! spec {
                 Ok($planned)
             }
             fn build(options: $options, _: BuildContext) -> Result<Stage> {
-                #[expect(clippy::redundant_closure_call, reason = "the steps differ in it")]
                 Ok(($build)(options))
             }
         }
