@@ -29,6 +29,8 @@ pub struct Driven {
     batch: BatchTarget,
     patience: Duration,
     collected: Collected,
+    /// Alive for as long as the stage is, which may outlive its harness.
+    _runtime: Option<Arc<tokio::runtime::Runtime>>,
 }
 
 impl Driven {
@@ -49,6 +51,7 @@ impl Driven {
             batch: harness.batch,
             patience: harness.patience,
             collected: Collected::default(),
+            _runtime: harness.runtime.clone(),
         }
     }
 

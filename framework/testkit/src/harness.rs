@@ -29,7 +29,7 @@ pub struct Harness {
     ordered: bool,
     origins: Arc<Origins>,
     restored: Snapshot,
-    runtime: Option<Arc<tokio::runtime::Runtime>>,
+    pub(crate) runtime: Option<Arc<tokio::runtime::Runtime>>,
 }
 
 /// Which time it is.

@@ -33,7 +33,7 @@ pub(crate) enum Ends {
 pub(crate) enum Part {
     /// Whole records, as ranges of [`Records::text`], with their line ends.
     Records { records: Vec<Range<usize>>, line: u64 },
-    /// A record longer than allowed; only its beginning is here.
+    /// A record longer than allowed; only its beginning is here. Its length is with its line end.
     TooLong { head: Vec<u8>, length: u64, line: u64 },
     /// The end.
     End,
@@ -45,6 +45,7 @@ pub(crate) struct Records {
     ends: Ends,
     /// Take what one read gives, for inputs that come when they come.
     eager: bool,
+    /// Of a record without its line end.
     max: usize,
     text: Vec<u8>,
     /// The first byte of `text` that was not handed out.
@@ -114,13 +115,14 @@ impl Records {
             if self.at_end || (whole && full) {
                 break;
             }
-            if !whole && self.text.len() > self.max {
+            // One more byte may be the first of a line end of two.
+            if !whole && self.text.len() > self.max.saturating_add(1) {
                 return self.skip();
             }
             self.fill()?;
         }
         let Some(first) = self.found.front().copied() else { return Ok(Part::End) };
-        if first > self.max.saturating_add(2) {
+        if self.too_long(0..first) {
             let head = self.text[..HEAD.min(first)].to_vec();
             let line = self.line;
             self.found.pop_front();
@@ -130,8 +132,7 @@ impl Records {
         let (line, mut records) = (self.line, Vec::with_capacity(rows.min(self.found.len())));
         let mut from = 0;
         while let Some(end) = self.found.front().copied() {
-            let stop =
-                records.len() >= rows || end > bytes || end - from > self.max.saturating_add(2);
+            let stop = records.len() >= rows || end > bytes || self.too_long(from..end);
             if stop && from > 0 {
                 break;
             }
@@ -145,6 +146,13 @@ impl Records {
         }
         self.hand_out(from);
         Ok(Part::Records { records, line })
+    }
+
+    /// Whether the record is longer than allowed; its line end does not count.
+    fn too_long(&self, record: Range<usize>) -> bool {
+        let record = &self.text[record];
+        let bare = record.strip_suffix(b"\n").unwrap_or(record);
+        bare.strip_suffix(b"\r").unwrap_or(bare).len() > self.max
     }
 
     fn hand_out(&mut self, to: usize) {
@@ -295,6 +303,25 @@ mod tests {
             texts(&format!("\"{long}"), CSV, 1, 1, 9),
             [format!("<{} in 1>", long.len() + 1)]
         );
+    }
+
+    #[test]
+    fn a_line_end_does_not_count() {
+        for line in ["abcd\n", "abcd\r\n", "abcd"] {
+            for ends in [Ends::Lines, CSV] {
+                let text = format!("a\n{line}");
+                assert_eq!(texts(&text, ends, 9, 100, 4), ["a\n", line], "{ends:?}");
+                let long = format!("<{} in 2>", line.len());
+                assert_eq!(texts(&text, ends, 9, 100, 3), ["a\n", &long], "{ends:?}");
+            }
+        }
+        // A line end that is cut by the end of a chunk.
+        let line = format!("{}\r\n", "x".repeat(CHUNK - 1));
+        for ends in [Ends::Lines, CSV] {
+            assert_eq!(texts(&line, ends, 9, 100, CHUNK as u64 - 1), [&*line]);
+            let long = format!("<{} in 1>", line.len());
+            assert_eq!(texts(&line, ends, 9, 100, CHUNK as u64 - 2), [long]);
+        }
     }
 
     #[test]

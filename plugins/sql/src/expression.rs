@@ -12,6 +12,7 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{Documentation, Expr, ExprSchemable};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+use datafusion_physical_expr::utils::collect_columns;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use gristmill_stage::{Error, Result};
@@ -227,6 +228,11 @@ impl Compiled {
     /// The compiled code.
     pub(crate) fn code(&self) -> &Arc<dyn PhysicalExpr> {
         &self.code
+    }
+
+    /// The numbers of the columns that it reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = usize> {
+        collect_columns(&self.code).into_iter().map(|column| column.index())
     }
 
     /// Computes the column.

@@ -1,13 +1,22 @@
 //! What `aggregate` computes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::sync::Arc;
 
+use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    StringViewArray, StructArray,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
+    StringArray, StringViewArray, StructArray,
 };
 use arrow_schema::{DataType, Field, Schema};
 use common::{Collected, batch, build, finish, plan, run};
@@ -271,6 +280,56 @@ fn emits_in_batches_and_holds_the_rest() {
     let mut nothing = Collected::default();
     finish(restored.as_mut(), &mut nothing).unwrap();
     assert!(nothing.rows().is_empty());
+}
+
+#[test]
+fn snapshots_do_not_change_what_they_show() {
+    let numbers = |part: i64| (0..500).map(move |n| (n * 7919 + part * 104_729) % 10_007);
+    let part = |part: i64| {
+        let keys = Int64Array::from_iter_values(numbers(part).map(|n| n % 3));
+        let values = Float64Array::from_iter_values(numbers(part).map(|n| n as f64));
+        batch([("k", Arc::new(keys) as ArrayRef), ("v", Arc::new(values))])
+    };
+    let options = json!({ "group_by": ["k"], "select": {
+        "n": "count(DISTINCT v)", "p": "approx_percentile_cont(v, 0.95)",
+        "d": "round(stddev(v), 6)", "m": "median(v)", "a": "approx_distinct(cast(v AS bigint))",
+    } });
+    let schema = part(0).schema();
+    let stage = || build("aggregate", &options, &schema, Snapshot::Stateless, 100).unwrap();
+    let (mut plain, mut asked) = (stage(), stage());
+    let (mut expected, mut out) = (Collected::default(), Collected::default());
+    for number in 0..100 {
+        plain.process(part(number), &mut expected).unwrap();
+        asked.process(part(number), &mut out).unwrap();
+        let snapshot = asked.snapshot().unwrap();
+        assert!((0..3).all(|_| asked.snapshot().unwrap() == snapshot));
+    }
+    finish(plain.as_mut(), &mut expected).unwrap();
+    finish(asked.as_mut(), &mut out).unwrap();
+    assert_eq!(out.rows(), expected.rows());
+}
+
+#[test]
+fn zeros_and_nans_are_one_key_each_also_inside() {
+    let keys = [0.0, -0.0, f64::NAN, -f64::NAN, 1.0];
+    let mut lists = ListBuilder::new(Float64Builder::new());
+    for key in keys {
+        lists.values().append_value(key);
+        lists.append(true);
+    }
+    let lists: ArrayRef = Arc::new(lists.finish());
+    let list = Field::new("l", lists.data_type().clone(), true);
+    let words: DictionaryArray<Int32Type> = ["a", "a", "b", "b", "b"].into_iter().collect();
+    let word = Field::new("w", words.data_type().clone(), true);
+    let nested =
+        StructArray::from(vec![(Arc::new(list), lists), (Arc::new(word), Arc::new(words) as _)]);
+    let input = batch([("s", Arc::new(nested) as ArrayRef)]);
+    let options = json!({ "group_by": ["s"], "select": { "n": "count(*)" } });
+    // Whole, and as slices that begin inside.
+    for batches in [vec![input.clone()], vec![input.slice(0, 1), input.slice(1, 4)]] {
+        let out = run("aggregate", options.clone(), &batches);
+        assert_eq!(out.rows(), ["{l: [0.0], w: a}|2", "{l: [NaN], w: b}|2", "{l: [1.0], w: b}|1"]);
+    }
 }
 
 #[test]

@@ -1,5 +1,13 @@
 //! What people are told about expressions that do not work.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,12 +1,22 @@
 //! What `filter` and `map` do with rows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::sync::Arc;
 
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::types::Int32Type;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    StringViewArray, StructArray,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
+    StringArray, StringViewArray, StructArray,
 };
 use arrow_schema::{DataType, Field};
 use common::{Collected, batch, build, plan, run};
@@ -79,6 +89,41 @@ fn rows_on_which_a_condition_fails_are_rejected() {
     let out = run("filter", json!({ "where": "10 / a > 5" }), &[input()]);
     assert_eq!(out.rows(), ["1|x|true|{v: 7}|0.5"]);
     assert_eq!(out.rejects(), ["0|Ünï|true|{v: 10}|3.5 <- where: division by zero"]);
+}
+
+#[test]
+fn rows_fail_for_their_own_values_only() {
+    let words: DictionaryArray<Int32Type> =
+        vec![Some("1"), Some("x"), None, Some("3"), Some("y"), Some("1")].into_iter().collect();
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for word in ["1", "x", "2", "3", "y", "1"] {
+        lists.values().append_value(word);
+        lists.append(true);
+    }
+    let all =
+        batch([("w", Arc::new(words) as ArrayRef), ("l", Arc::new(lists.finish()) as ArrayRef)]);
+    let set = |text: &str| json!({ "set": { "n": text }, "drop": ["l"] });
+    for text in ["cast(w as int)", "cast(arrow_cast(l, 'List(Int32)')[1] as int) + 0 * length(w)"] {
+        let out = run("map", set(text), std::slice::from_ref(&all));
+        assert_eq!(out.emitted.iter().map(RecordBatch::num_rows).sum::<usize>(), 4, "{text}");
+        assert_eq!(out.rejected.iter().map(|(rows, _)| rows.num_rows()).sum::<usize>(), 2);
+        // A row alone still has the values of the others under it.
+        let good = run("map", set(text), &[all.slice(3, 1)]);
+        assert_eq!(good.rows(), ["3|3"], "{text}");
+    }
+    let out = run("filter", json!({ "where": "cast(w as int) = 1" }), std::slice::from_ref(&all));
+    assert_eq!(out.rows(), ["1|[1]", "1|[1]"]);
+    assert_eq!(
+        out.rejects(),
+        [
+            "x|[x] <- where: cannot cast string 'x' to value of Int32 type",
+            "y|[y] <- where: cannot cast string 'y' to value of Int32 type",
+        ]
+    );
+    // What is computed keeps its type, also when it is put together of parts.
+    let both = json!({ "set": { "n": "cast(w as int)", "same": "w" }, "drop": ["l"] });
+    let out = run("map", both, &[all]);
+    assert_eq!(out.rows(), ["1|1|1", "∅|∅|∅", "3|3|3", "1|1|1"]);
 }
 
 #[test]

@@ -28,8 +28,10 @@ pub fn cases(_: &World) -> Vec<Case> {
     let no_rows = || Settings::new().input_schema(table().schema());
     let counts = json!({ "n": "count(*)", "sum": "sum(price)", "some": "max(text)" });
     vec![
+        // `approx_distinct` takes no dictionaries.
         case("several aggregates of a key with nulls", json!({ "group_by": ["kind"], "select": many() }))
-            .gives(4, 0),
+            .gives(4, 0)
+            .refuses(&["Dictionary"]),
         case(
             "distinct values and filters",
             json!({ "group_by": ["size", "new"], "select": {
@@ -40,7 +42,8 @@ pub fn cases(_: &World) -> Vec<Case> {
                 "never": "max(text) FILTER (WHERE false)",
             } }),
         )
-        .gives(12, 0),
+        // Three sizes, each with null and one other; no size, with null, true and false.
+        .gives(9, 0),
         case(
             "what depends on order, with an order",
             json!({ "group_by": ["kind"], "select": {
@@ -52,9 +55,18 @@ pub fn cases(_: &World) -> Vec<Case> {
             } }),
         )
         .gives(4, 0),
-        case("every row its own group", json!({ "group_by": ["n", "kind"], "select": counts })).gives(60, 0),
-        case("groups without aggregates", json!({ "group_by": ["kind", "new"] })).gives(11, 0),
-        case("all rows as one group", json!({ "select": many() })).gives(1, 0).alone(),
+        case(
+            "every row its own group",
+            json!({ "group_by": ["n", "kind"], "select": { "rows": "count(*)", "sum": "sum(price)" } }),
+        )
+        .gives(60, 0),
+        case("groups without aggregates", json!({ "group_by": ["kind", "new"] }))
+            // Both follow from n % 12, which has twelve values; four of them fall on others' groups.
+            .gives(8, 0),
+        case("all rows as one group", json!({ "select": many() }))
+            .gives(1, 0)
+            .alone()
+            .refuses(&["Dictionary"]),
         case(
             "computed keys, and rows that fail",
             json!({
@@ -62,7 +74,9 @@ pub fn cases(_: &World) -> Vec<Case> {
                 "select": { "n": "count(*)", "low": "min(n)", "of": "sum(cast(text AS bigint)) / count(*)" },
             }),
         )
-        .gives(12, 13)
+        // "soon" is no time: 20 rows. Without a time there are the bands 0, 1, 2 and null, in each of
+        // the months also 3.
+        .gives(14, 20)
         .alone(),
         Case::new("aggregate", "groups of no rows", json!({ "group_by": ["kind"], "select": counts }))
             .with(no_rows())

@@ -20,7 +20,10 @@ use gristmill_stage::Registry;
 use case::{Case, World};
 
 /// Every crate in `plugins/`, by its folder.
-const PLUGINS: [(&str, fn(&mut Registry)); 6] = [
+/// Adds the kinds of a crate.
+type Register = fn(&mut Registry);
+
+const PLUGINS: [(&str, Register); 6] = [
     ("fetch", gristmill_fetch::register),
     ("files", gristmill_files::register),
     ("flow", gristmill_flow::register),

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, UInt32Array, make_array,
+};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, Schema};
 use arrow_select::take::take_record_batch;
 use gristmill_stage::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
+
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Splits batches by the hash of some columns. The hash is the same in every process and on every
 /// machine: XXH3 over Arrow's row format.
@@ -47,8 +51,8 @@ impl HashSplit {
         if n == 1 {
             return Ok(vec![(0, batch.clone())]);
         }
-        let keys: Vec<ArrayRef> =
-            self.columns.iter().map(|&index| one_zero(batch.column(index))).collect();
+        let keys = self.columns.iter().map(|&index| one_zero(batch.column(index)));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
         let rows = self.converter.convert_columns(&keys)?;
         let mut parts = vec![Vec::new(); n];
         for (index, row) in rows.iter().enumerate() {
@@ -73,15 +77,90 @@ impl HashSplit {
     }
 }
 
-/// -0.0 equals 0.0, so both must hash alike; adding 0.0 turns the one into the other.
-fn one_zero(column: &ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Float64 => {
-            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(|x| x + 0.0))
+/// The column with one zero and one NaN, also inside of lists and structs: -0.0 equals 0.0, and NaNs
+/// are one key whatever their bits, so they must hash alike.
+fn one_zero(column: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match column.data_type() {
+        DataType::Float16 => {
+            unify::<Float16Type>(column, |x| if x.is_nan() { Half::NAN } else { x + Half::ZERO })
         }
         DataType::Float32 => {
-            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(|x| x + 0.0))
+            unify::<Float32Type>(column, |x| if x.is_nan() { f32::NAN } else { x + 0.0 })
         }
-        _ => column.clone(),
+        DataType::Float64 => {
+            unify::<Float64Type>(column, |x| if x.is_nan() { f64::NAN } else { x + 0.0 })
+        }
+        nested if has_floats(nested) => {
+            let data = column.to_data();
+            let parts = data.child_data().iter().cloned();
+            let parts = parts
+                .map(|part| Ok(one_zero(&make_array(part))?.to_data()))
+                .collect::<Result<Vec<_>>>()?;
+            make_array(data.into_builder().child_data(parts).build()?)
+        }
+        _ => Arc::clone(column),
+    })
+}
+
+fn unify<T: ArrowPrimitiveType>(
+    column: &ArrayRef,
+    value: impl Fn(T::Native) -> T::Native,
+) -> ArrayRef {
+    let unified: PrimitiveArray<T> = column.as_primitive::<T>().unary(value);
+    Arc::new(unified)
+}
+
+/// Whether values of the type are, or hold, floating-point numbers.
+fn has_floats(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_floats(field.data_type())),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _)
+        | DataType::RunEndEncoded(_, item) => has_floats(item.data_type()),
+        DataType::Dictionary(_, values) => has_floats(values),
+        other => other.is_floating(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Float32Array, Float64Array, ListArray, StructArray};
+    use arrow_schema::Field;
+
+    use super::*;
+
+    /// The workers, of many, that the rows of a column go to.
+    fn workers(column: ArrayRef) -> Vec<usize> {
+        let batch = RecordBatch::try_from_iter_with_nullable([("key", column, true)]).unwrap();
+        let mut split = HashSplit::new(&["key".to_owned()], &batch.schema()).unwrap();
+        let mut workers = vec![0; batch.num_rows()];
+        for (row, at) in workers.iter_mut().enumerate() {
+            *at = split.split(&batch.slice(row, 1), 100_000).unwrap()[0].0;
+        }
+        workers
+    }
+
+    #[test]
+    fn equal_floats_go_to_one_worker() {
+        let other_nan = f64::from_bits(f64::NAN.to_bits() | 1);
+        let keys = vec![0.0, -0.0, f64::NAN, -f64::NAN, other_nan, 1.5];
+        let narrow =
+            Float32Array::from_iter_values([0.0, -0.0, f32::NAN, -f32::NAN, -f32::NAN, 1.5]);
+        let lists = keys.iter().map(|&key| Some([Some(7.0), Some(key)]));
+        let lists = ListArray::from_iter_primitive::<Float64Type, _, _>(lists);
+        let keys: ArrayRef = Arc::new(Float64Array::from(keys));
+        let field = Arc::new(Field::new("x", DataType::Float64, true));
+        let structs = StructArray::from(vec![(field, Arc::clone(&keys))]);
+        let columns: [ArrayRef; 4] = [keys, Arc::new(narrow), Arc::new(lists), Arc::new(structs)];
+        for column in columns {
+            let at = workers(column);
+            assert_eq!((at[0], at[2], at[2]), (at[1], at[3], at[4]));
+            assert!(at[0] != at[2] && at[0] != at[5] && at[2] != at[5]);
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! | `plain` | the input as it is; the schema must be as planned |
 //! | `splitting` | the input whole, in single rows, with empty batches in between, cut at random; sources: batches of other sizes |
 //! | `bounded` | a small target for batches: no call may emit much more than that |
-//! | `snapshot` | a snapshot after every call, and the stage goes on |
+//! | `snapshot` | two snapshots after every call, and the stage goes on; either must lead to the same rows |
 //! | `restore` | a snapshot at random places, the stage is dropped, another goes on from it |
 //! | `layout` | columns that are slices of larger ones |
 //! | `strings` | text columns as large texts, views and dictionaries; may be refused, with an error |

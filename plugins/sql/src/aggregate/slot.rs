@@ -30,6 +30,8 @@ pub(crate) struct Slot {
     plan: SlotPlan,
     state_fields: Vec<FieldRef>,
     accumulator: Box<dyn GroupsAccumulator>,
+    /// The state as columns, a row per group, while it is not in the accumulator.
+    parked: Option<Vec<ArrayRef>>,
 }
 
 impl Slot {
@@ -45,7 +47,7 @@ impl Slot {
                 let function = Arc::clone(&plan.function);
                 Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator()))
             };
-        Ok(Self { plan, state_fields, accumulator })
+        Ok(Self { plan, state_fields, accumulator, parked: None })
     }
 
     /// Takes rows: `groups` has the group of each, `total` groups are known by now.
@@ -58,6 +60,7 @@ impl Slot {
         groups: &[usize],
         total: usize,
     ) -> Result<()> {
+        self.unpark()?;
         let inputs: Vec<ArrayRef> =
             self.plan.inputs.iter().map(|index| Arc::clone(&columns[*index])).collect();
         let filter = self.plan.filter.map(|index| mask(&columns[index]));
@@ -79,20 +82,42 @@ impl Slot {
 
     /// The result of every group, in the order of the groups. The state is gone afterwards.
     pub(crate) fn results(&mut self) -> Result<ArrayRef> {
+        self.unpark()?;
         self.accumulator.evaluate(EmitTo::All).map_err(|error| self.failed(&error))
     }
 
-    /// The state of all `total` groups as columns. Asking for it empties an accumulator, so it is
-    /// merged back at once.
+    /// The state of all `total` groups as columns. Asking for it empties an accumulator, and what is
+    /// merged back is not always the very same: sets come in another order, and means differ in
+    /// their last bit. So it stays parked until rows or results need it, and is the same for as
+    /// often as it is asked for in between.
     pub(crate) fn state(&mut self, total: usize) -> Result<Vec<ArrayRef>> {
         if total == 0 {
             let types = self.state_fields.iter().map(|field| field.data_type());
             return Ok(types.map(new_empty_array).collect());
         }
+        if let Some(state) = &self.parked
+            && self.parked_groups() == total
+        {
+            return Ok(state.clone());
+        }
+        self.unpark()?;
         let state = self.accumulator.state(EmitTo::All).map_err(|error| self.failed(&error))?;
-        let numbers: Vec<usize> = (0..total).collect();
-        self.merge(&state, &numbers, total)?;
+        self.parked = Some(state.clone());
         Ok(state)
+    }
+
+    fn parked_groups(&self) -> usize {
+        self.parked.as_ref().and_then(|state| state.first()).map_or(0, |column| column.len())
+    }
+
+    /// Gives a parked state back to the accumulator, as that of as many groups as it is of: a group
+    /// that comes without a row is taken for one that has values.
+    fn unpark(&mut self) -> Result<()> {
+        let total = self.parked_groups();
+        match self.parked.take() {
+            Some(state) => self.merge_in(&state, &(0..total).collect::<Vec<_>>(), total),
+            None => Ok(()),
+        }
     }
 
     /// Adds states, row by row, to the groups that `groups` names.
@@ -102,6 +127,11 @@ impl Slot {
         groups: &[usize],
         total: usize,
     ) -> Result<()> {
+        self.unpark()?;
+        self.merge_in(state, groups, total)
+    }
+
+    fn merge_in(&mut self, state: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.accumulator.merge_batch(state, groups, total).map_err(|error| self.failed(&error))
     }
 

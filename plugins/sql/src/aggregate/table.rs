@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{ArrowError, DataType};
 use gristmill_stage::{Error, Result};
@@ -127,7 +127,8 @@ fn too_many(max_groups: usize) -> Error {
         .help("group by fewer or coarser columns, use several workers, or raise `max_groups`")
 }
 
-/// The array with one zero and one NaN, since keys are compared by their bits.
+/// The array with one zero and one NaN, also inside of structs and lists, since keys are compared by
+/// their bits.
 fn canonical(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(match array.data_type() {
         DataType::Float16 => {
@@ -139,8 +140,32 @@ fn canonical(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         DataType::Float64 => {
             unify::<Float64Type>(array, |v| if v.is_nan() { f64::NAN } else { v + 0.0 })
         }
+        nested if has_floats(nested) => {
+            let data = array.to_data();
+            let parts = data.child_data().iter().cloned();
+            let parts = parts
+                .map(|part| canonical(&make_array(part)).map(|part| part.to_data()))
+                .collect::<Result<Vec<_>, _>>()?;
+            make_array(data.into_builder().child_data(parts).build()?)
+        }
         _ => Arc::clone(array),
     })
+}
+
+fn has_floats(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_floats(field.data_type())),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _)
+        | DataType::RunEndEncoded(_, item) => has_floats(item.data_type()),
+        DataType::Dictionary(_, values) => has_floats(values),
+        other => other.is_floating(),
+    }
 }
 
 fn unify<T: ArrowPrimitiveType>(
