@@ -17,8 +17,13 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// The codes in words, for the help.
+/// Examples, and the codes in words, for the help.
 pub const HELP: &str = "\
+Examples:
+  gristmill run pipelines/quickstart.yaml
+  gristmill check pipelines/*.yaml
+  gristmill stages parse
+
 Exit codes:
   0    done
   1    the pipeline is wrong; nothing ran

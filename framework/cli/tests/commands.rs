@@ -104,6 +104,24 @@ fn check_prints_the_plan() {
 }
 
 #[test]
+fn a_pool_has_its_own_processors_and_niceness() {
+    let place = Place::new();
+    let yaml = "\
+pools: { slow: { threads: 1, cpus: [0], nice: 5 }, lost: { threads: 1, cpus: [1000] } }
+stages:
+  - { type: generate, run: { pool: slow }, with: { count: 3 } }
+  - { type: write, run: { pool: POOL }, with: { path: out.jsonl } }
+";
+    place.run(&yaml.replace("POOL", "slow")).expect(4).says("pool `lost`");
+    assert!(!place.exists("out.jsonl"));
+    let yaml = yaml.replace(", lost: { threads: 1, cpus: [1000] }", "").replace("POOL", "slow");
+    place.run(&yaml).expect(0);
+    assert_eq!(place.read("out.jsonl").lines().count(), 3);
+    let check = place.gristmill(&["check", "pipeline.yaml"]).expect(0);
+    check.prints("pool slow: 1 threads on cpus [0], nice 5");
+}
+
+#[test]
 fn check_lists_all_errors_of_all_files() {
     let place = Place::new();
     place.write("a.yaml", "stages:\n  - { type: genrate }\n  - { type: discard, wiht: {} }\n");
