@@ -147,6 +147,32 @@ fn run_refuses_a_bad_pipeline_before_anything_happens() {
 }
 
 #[test]
+fn a_file_for_rejected_rows_that_cannot_be_made_fails_the_run() {
+    let place = Place::new();
+    let yaml = "\
+rejected: /proc/nowhere/rejected.jsonl
+stages:
+  - { type: generate, with: { count: 4 } }
+  - { name: halve, type: map, with: { set: { half: 10 / (n - 2) } } }
+  - { type: write, with: { path: out.jsonl } }
+";
+    let ended = place.run(yaml).expect(4).says("/proc/nowhere/rejected.jsonl");
+    assert!(!ended.stderr.contains("it is in"), "{}", ended.stderr);
+    assert_eq!(place.files(), ["pipeline.yaml"], "nothing is published");
+}
+
+#[test]
+fn metrics_on_a_taken_port_fail_the_run() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    place.write("short.yaml", SHORT);
+    let ended = place.gristmill(&["run", "short.yaml", "--metrics", &addr]).expect(4);
+    ended.says("error: metrics cannot be served on 127.0.0.1:");
+    assert_eq!(place.files(), ["short.yaml"]);
+}
+
+#[test]
 fn a_secret_never_appears() {
     let place = Place::new();
     let yaml = "\

@@ -10,7 +10,7 @@ use gristmill_stage::Error;
 /// Why a run failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The stage, or what else failed.
+    /// The stage; empty when the run itself failed.
     pub stage: String,
     /// Which of its workers.
     pub worker: usize,
@@ -22,6 +22,9 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.stage.is_empty() {
+            return self.error.fmt(f);
+        }
         write!(f, "stage `{}`", self.stage)?;
         if self.worker > 0 {
             write!(f, ", worker {}", self.worker)?;

@@ -73,7 +73,7 @@ impl Run {
     pub fn start(plan: Plan, registry: &Registry, options: RunOptions) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let control = Arc::new(Control::default());
-        let own = |error| build_failure("(run)", 0, error);
+        let own = |error| build_failure("", 0, error);
         let pools =
             plan.pools.iter().map(Pool::start).collect::<Result<Vec<_>, _>>().map_err(own)?;
         let (letters, writer) =
@@ -238,7 +238,7 @@ impl Run {
             }
             if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
                 let error = Error::internal("the writer of rejected rows panicked");
-                self.control.fail(build_failure("(run)", 0, error));
+                self.control.fail(build_failure("", 0, error));
             }
         }
         let outcome = match self.control.failure() {

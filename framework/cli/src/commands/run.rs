@@ -96,6 +96,8 @@ fn end(report: &Report, files: &[PathBuf], quiet: bool) -> (Exit, Vec<String>) {
     let path = report.rejected_path.display();
     match report.rejected {
         0 => {}
+        // The file could not be made; the failure says why.
+        _ if !report.rejected_path.exists() => {}
         1 => lines.push(format!("1 row was rejected; it is in {path}")),
         rows => {
             let rows = figures::count(rows);
