@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first stops a run in order, the second at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first stops a run in order, the second at once.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,9 +35,15 @@ impl Signals {
         let signals = Self::default();
         let caught = signals.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut interrupt, mut terminate) = {
+        let (mut interrupt, mut terminate, mut hang_up, _too_large) = {
             let _context = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+                // Caught so that it does not kill: the write fails instead, with a message.
+                signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+            )
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
@@ -45,6 +51,7 @@ impl Signals {
                     tokio::select! {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
+                        _ = hang_up.recv() => {}
                     }
                     let mut caught = caught.lock();
                     caught.count += 1;

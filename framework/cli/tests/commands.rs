@@ -193,6 +193,49 @@ stages:
 }
 
 #[test]
+fn inspect_shows_no_secret() {
+    let place = Place::new();
+    let yaml = "\
+stages:
+  - { type: generate, with: { url: \"http://x/${API_TOKEN}/{n}\", count: 1 } }
+  - { type: inspect }
+  - { type: discard }
+";
+    place.write("pipeline.yaml", yaml);
+    let set = "API_TOKEN=hunter2secret";
+    let ended = place.gristmill(&["run", "-q", "pipeline.yaml", "--set", set]).expect(0);
+    assert!(ended.stderr.contains("***") && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn one_file_has_one_writer_however_it_is_spelled() {
+    let place = Place::new();
+    let yaml = "\
+stages:
+  - { name: n, type: generate, with: { count: 3 } }
+  - { name: a, type: write, from: n, with: { path: out.jsonl } }
+  - { name: b, type: write, from: n, with: { path: ./out.jsonl } }
+";
+    place.run(yaml).expect(1).says("`a` and `b` both write out.jsonl");
+    let yaml = "\
+rejected: ./out.jsonl
+stages:
+  - { type: generate, with: { count: 3 } }
+  - { type: write, with: { path: out.jsonl } }
+";
+    place.run(yaml).expect(1).says("`write` writes the file of the rejected rows");
+    assert_eq!(place.files(), ["pipeline.yaml"]);
+}
+
+#[test]
+fn a_full_disk_under_stdout_is_not_silent() {
+    let place = Place::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = place.command(&["schema"]).stdout(full).output().unwrap();
+    ended(run).expect(4).says("stdout cannot be written");
+}
+
+#[test]
 fn stages_lists_and_explains_every_kind() {
     let place = Place::new();
     let list = place.gristmill(&["stages"]).expect(0);

@@ -45,7 +45,7 @@ fn bad_servers_cost_only_their_own_rows() {
         "http://",
         &refused,
     ];
-    place.run(&fetching(&urls, "timeout: 1s, max_body: 1MiB")).expect(3);
+    place.run(&fetching(&urls, "timeout: 5s, max_body: 1MiB")).expect(3);
     let out = place.read("out.jsonl");
     assert_eq!(out.lines().count(), 3, "item, status 500 and latin1 are rows:\n{out}");
     let letters = place.read("pipeline.rejected.jsonl");

@@ -58,17 +58,26 @@ fn nothing() -> Problem {
         .help("a pipeline has at least `stages:`")
 }
 
-/// Two stages that write one file would undo each other's work.
+/// Two that write one file would undo each other's work.
 fn check_files(document: &Document<'_>, checked: &[Option<Checked>], problems: &mut Vec<Problem>) {
-    let mut files: std::collections::HashMap<&Path, (&str, Span)> =
+    // However they are spelled: `./out` is `out`.
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let rejected = document.rejected.as_ref().and_then(RejectedWords::path).map(whole);
+    let mut files: std::collections::HashMap<PathBuf, (&str, Span)> =
         std::collections::HashMap::new();
     for (stage, checked) in document.stages.iter().zip(checked) {
         let paths = checked.iter().flat_map(|checked| &checked.planned.writes);
         for path in paths.filter(|path| !path.starts_with("/dev")) {
-            let Some((other, span)) = files.insert(path, (&stage.name, stage.mark)) else {
+            let path = whole(path);
+            if rejected.as_ref() == Some(&path) {
+                let message = format!("`{}` writes the file of the rejected rows", stage.name);
+                problems.push(Problem::at(stage.mark, message).help("give one another path"));
+            }
+            let Some((other, span)) = files.insert(path.clone(), (&stage.name, stage.mark)) else {
                 continue;
             };
-            let message = format!("`{other}` and `{}` both write {}", stage.name, path.display());
+            let shown = path.strip_prefix(whole(Path::new("."))).unwrap_or(&path).display();
+            let message = format!("`{other}` and `{}` both write {shown}", stage.name);
             problems.push(
                 Problem::at(stage.mark, message)
                     .also(span, "the other")

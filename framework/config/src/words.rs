@@ -2,6 +2,7 @@
 //! checks go by that schema, and pipelines built in code are written through them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::schemars::JsonSchema;
@@ -79,6 +80,16 @@ pub(crate) enum RejectedWords {
     Path(String),
     /// A path with a limit.
     Limited(RejectedFile),
+}
+
+impl RejectedWords {
+    /// The path, if one is given.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(Path::new(path)),
+            Self::Limited(file) => file.path.as_deref().map(Path::new),
+        }
+    }
 }
 
 /// A file for rejected rows, with a limit.

@@ -142,6 +142,10 @@ impl Shared<'_> {
             .with_ordered(plan.ordered)
             .with_waker(bell.clone().into())
             .with_origins(self.origins.clone())
+            .with_redact({
+                let secrets = self.plan.secrets.clone();
+                Arc::new(move |text| secrets.redact(text).into_owned())
+            })
             .with_runtime(self.runtime(stage, runtime.clone()));
         let built = guarded(|| kind.build(&plan.options, context));
         runtime.seal();

@@ -82,6 +82,9 @@ impl Origins {
     }
 }
 
+/// Blanks out the secrets in a text.
+pub type Redact = dyn Fn(&str) -> String + Send + Sync;
+
 /// What one worker of a stage is told when it is built.
 ///
 /// A runner makes it with [`BuildContext::new`] and the `with_…` calls; a stage only reads it.
@@ -98,6 +101,7 @@ pub struct BuildContext {
     waker: Waker,
     clock: Arc<dyn Clock>,
     origins: Arc<Origins>,
+    redact: Option<Arc<Redact>>,
     #[cfg(feature = "async")]
     runtime: Option<Arc<dyn Fn() -> crate::Result<tokio::runtime::Handle> + Send + Sync>>,
 }
@@ -117,6 +121,7 @@ impl BuildContext {
             waker: Waker::noop().clone(),
             clock,
             origins: Arc::default(),
+            redact: None,
             #[cfg(feature = "async")]
             runtime: None,
         }
@@ -170,6 +175,13 @@ impl BuildContext {
     #[must_use]
     pub fn with_origins(mut self, origins: Arc<Origins>) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Sets what blanks out secrets.
+    #[must_use]
+    pub fn with_redact(mut self, redact: Arc<Redact>) -> Self {
+        self.redact = Some(redact);
         self
     }
 
@@ -238,6 +250,15 @@ impl BuildContext {
     /// The addresses that exist only during this run.
     pub fn origins(&self) -> &Arc<Origins> {
         &self.origins
+    }
+
+    /// The text without the secrets of the pipeline. For whatever a stage shows to people; rows that
+    /// it emits, errors and reasons need no care.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.redact {
+            Some(redact) => Cow::Owned(redact(text)),
+            None => Cow::Borrowed(text),
+        }
     }
 
     /// The runtime for the stage's async work. Ask while the stage is built, and keep it. Spawn on

@@ -28,7 +28,7 @@ mod snapshot;
 mod spec;
 mod traits;
 
-pub use context::{BatchTarget, BuildContext, Clock, Origins, SystemClock};
+pub use context::{BatchTarget, BuildContext, Clock, Origins, Redact, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use kind::Kind;
 pub use registry::Registry;

@@ -57,16 +57,17 @@ impl StageSpec for Inspect {
     }
 
     fn build(options: InspectOptions, context: BuildContext) -> Result<Stage> {
-        Inspecting::new(options, &context, Stderr).map(Stage::transform)
+        Inspecting::new(options, &context, Stderr(context.clone())).map(Stage::transform)
     }
 }
 
 /// Stderr, locked for one table at a time.
-struct Stderr;
+struct Stderr(BuildContext);
 
 impl Show for Stderr {
     fn show(&mut self, text: &str) {
         // What is shown is a courtesy: a closed stderr must not end the run.
+        let text = self.0.redact(text);
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 }

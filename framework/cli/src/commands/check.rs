@@ -24,7 +24,10 @@ pub fn check(args: &Check) -> Exit {
                 let mut text = String::new();
                 // Writing into a string does not fail.
                 let _ = describe(&plan, &mut text);
-                super::print(&plan.secrets.redact(&text));
+                let printed = super::print(&plan.secrets.redact(&text));
+                if exit == Exit::Done {
+                    exit = printed;
+                }
             }
             Err(problems) => {
                 super::show(&problems);

@@ -9,6 +9,5 @@ use crate::exit::Exit;
 pub fn completions(args: &Completions) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "gristmill", &mut script);
-    super::print(&String::from_utf8_lossy(&script));
-    Exit::Done
+    super::print(&String::from_utf8_lossy(&script))
 }

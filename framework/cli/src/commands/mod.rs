@@ -7,12 +7,14 @@ pub mod run;
 pub mod schema;
 pub mod stages;
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use gristmill_config::{Plan, Problems, Source, Variables, load};
 use gristmill_stage::Registry;
 
 use crate::args::Set;
+use crate::exit::Exit;
+use crate::say::say;
 
 /// Reads and checks a pipeline.
 fn plan(file: &str, set: &Set, registry: &Registry) -> Result<Plan, Problems> {
@@ -31,8 +33,14 @@ fn show(problems: &Problems) {
     let _ = writeln!(std::io::stderr(), "{}", problems.render(color));
 }
 
-/// Prints to stdout; a reader that has left is fine.
-fn print(text: &str) {
+/// Prints to stdout. A reader that has left is fine; a full disk is not.
+fn print(text: &str) -> Exit {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(format!("error: stdout cannot be written: {error}"));
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    }
 }

@@ -18,16 +18,14 @@ pub fn stages(args: &Stages) -> Exit {
     let registry = kinds::built_in();
     let Some(name) = &args.kind else {
         let kinds: Vec<_> = registry.iter().collect();
-        super::print(&list(&kinds));
-        return Exit::Done;
+        return super::print(&list(&kinds));
     };
     match registry.get(name) {
         Some(kind) => {
             let mut text = String::new();
             // Writing into a string does not fail.
             let _ = explain(&**kind, &mut text);
-            super::print(&text);
-            Exit::Done
+            super::print(&text)
         }
         None => {
             let names: Vec<_> = registry.iter().map(|kind| kind.name()).collect();
