@@ -228,6 +228,28 @@ stages:
 }
 
 #[test]
+fn numbers_that_do_not_fit_are_rejected_and_never_changed() {
+    let place = Place::new();
+    place.write(
+        "in.jsonl",
+        "{\"a\":1,\"f\":0.5}\n{\"a\":1.9,\"f\":0.5}\n{\"a\":9007199254740993,\"f\":1}\n\
+         {\"a\":2,\"f\":1e999}\n{\"a\":null,\"f\":null}\n",
+    );
+    let yaml = "\
+stages:
+  - { type: read, with: { path: in.jsonl, columns: { a: int64, f: float64 } } }
+  - { type: write, with: { path: out.jsonl } }
+";
+    place.run(yaml).expect(3).says("2 rows were rejected");
+    let expected =
+        "{\"a\":1,\"f\":0.5}\n{\"a\":9007199254740993,\"f\":1.0}\n{\"a\":null,\"f\":null}\n";
+    assert_eq!(place.read("out.jsonl"), expected);
+    let letters = place.read("pipeline.rejected.jsonl");
+    assert!(letters.contains("in.jsonl:2: field 'a'"), "{letters}");
+    assert!(letters.contains("in.jsonl:4: field 'f': a number is out of range"), "{letters}");
+}
+
+#[test]
 fn a_full_disk_under_stdout_is_not_silent() {
     let place = Place::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

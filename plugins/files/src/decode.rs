@@ -9,6 +9,8 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use gristmill_stage::{Error, Result};
 use serde_json::{Map, Value};
 
+use crate::exact;
+
 /// How the records of one file become rows of the output schema.
 pub(crate) enum Decoder {
     Jsonl { schema: SchemaRef, json: Vec<String> },
@@ -171,12 +173,14 @@ fn jsonl(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, St
     if decoder.has_partial_record() {
         return Err("the line ends within a value".to_owned());
     }
-    let batch = decoder.flush().map_err(plain)?;
-    Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema.clone())))
+    match decoder.flush().map_err(plain)? {
+        Some(batch) => exact::numbers(&batch, schema),
+        None => Ok(RecordBatch::new_empty(schema.clone())),
+    }
 }
 
 fn json_decoder(schema: &SchemaRef, rows: usize) -> Result<arrow_json::reader::Decoder, String> {
-    arrow_json::ReaderBuilder::new(schema.clone())
+    arrow_json::ReaderBuilder::new(exact::as_text(schema))
         .with_batch_size(rows + 1)
         .with_coerce_primitive(true)
         .build_decoder()
@@ -205,8 +209,10 @@ fn jsonl_with_json(
     }
     let mut decoder = json_decoder(schema, rows.len())?;
     decoder.serialize(&rows).map_err(plain)?;
-    let batch = decoder.flush().map_err(plain)?;
-    Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema.clone())))
+    match decoder.flush().map_err(plain)? {
+        Some(batch) => exact::numbers(&batch, schema),
+        None => Ok(RecordBatch::new_empty(schema.clone())),
+    }
 }
 
 fn lines(

@@ -6,6 +6,7 @@
 mod current;
 mod decode;
 mod encode;
+mod exact;
 mod format;
 mod options;
 mod paths;
