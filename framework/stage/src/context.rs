@@ -70,6 +70,11 @@ impl Origins {
         self.0.insert(scheme.into(), base.into());
     }
 
+    /// Each scheme with its base.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(scheme, base)| (scheme.as_str(), base.as_str()))
+    }
+
     /// The address to use for `url`: `demo:/item/1` becomes `http://127.0.0.1:4711/item/1`, others
     /// stay as they are.
     pub fn resolve<'a>(&self, url: &'a str) -> Cow<'a, str> {

@@ -84,6 +84,10 @@ impl Snapshot {
 }
 
 impl State {
+    /// The name of parts that hold rows as they came in: taken, and not yet worked off. A runner may
+    /// take such parts out and give their rows to the stage again as input; it comes to the same.
+    pub const ROWS: &str = "rows";
+
     /// The part of that name.
     pub fn part(&self, name: &str) -> Option<&RecordBatch> {
         self.parts.iter().find(|(part, _)| part == name).map(|(_, batch)| batch)

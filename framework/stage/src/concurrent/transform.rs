@@ -19,8 +19,6 @@ use super::{AsyncRows, Limits, Row, Selection, Turn};
 
 /// Version of the layout of the snapshot.
 const VERSION: u32 = 1;
-/// The part of the snapshot that keeps the rows.
-const ROWS: &str = "rows";
 
 /// A [`Transform`] that makes one async call per row.
 pub struct Concurrent<R: AsyncRows> {
@@ -117,7 +115,7 @@ fn restored(context: &BuildContext) -> Result<Vec<RecordBatch>> {
     let Some(state) = context.restored().state(VERSION)? else { return Ok(Vec::new()) };
     let mut batches = Vec::new();
     for (name, batch) in &state.parts {
-        if name != ROWS || !same_types(&batch.schema(), context.input()) {
+        if name != crate::State::ROWS || !same_types(&batch.schema(), context.input()) {
             return Err(Error::new(
                 ErrorKind::Restore,
                 "the rows of the snapshot are not of the columns that the stage takes",
@@ -168,7 +166,7 @@ impl<R: AsyncRows> Transform for Concurrent<R> {
         let rows = self.shared.lock().rows();
         Ok(match Selection::new(&rows).batch()? {
             None => Snapshot::Stateless,
-            Some(batch) => Snapshot::parts(VERSION, vec![(ROWS.to_owned(), batch)]),
+            Some(batch) => Snapshot::parts(VERSION, vec![(crate::State::ROWS.to_owned(), batch)]),
         })
     }
 }

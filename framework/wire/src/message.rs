@@ -1,0 +1,314 @@
+//! What the frames mean.
+
+use std::collections::BTreeMap;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use gristmill_stage::{Error, ErrorKind, Role, Snapshot};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The name in every hello.
+pub const PROTOCOL: &str = "gristmill-worker";
+/// Version of the protocol. Both sides must have the same.
+pub const MAJOR: u32 = 1;
+/// Grows with what was added. A side ignores what it does not know in JSON payloads.
+pub const MINOR: u32 = 0;
+
+/// Everything that one side can say to the other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Both, first of all.
+    Hello(Hello),
+    /// Host: what to build, with the snapshot to go on from.
+    Open(Box<Open>, Snapshot),
+    /// Host, before `Open`: the schema of what the stage takes or puts out.
+    Schema(Side, SchemaRef),
+    /// Host: rows to work on, numbered from 1. Worker: rows that came out.
+    Batch(u64, RecordBatch),
+    /// Both: the other side may send so many more bytes of rows.
+    Credit(u64),
+    /// Host: no more rows will come.
+    End,
+    /// Host: a source must stop.
+    Stop,
+    /// Host: asks for a commit; the worker repeats the number in it.
+    Barrier {
+        /// Number to be repeated.
+        epoch: u64,
+        /// Only when nothing that was taken in is still under way.
+        drained: bool,
+    },
+    /// Host: the snapshot of that epoch is durable.
+    Committed(u64),
+    /// Worker: the stage is built.
+    Opened,
+    /// Worker: a call of the stage has returned.
+    Called(Called),
+    /// Worker: rows were rejected.
+    Reject(Rejected),
+    /// Worker: all that it has sent so far counts.
+    Commit(Box<Commit>),
+    /// Worker: it lives.
+    Heartbeat(Heartbeat),
+    /// Worker: a line for the log.
+    Log(Log),
+    /// Worker: the stage failed; nothing more will come.
+    Error(Fault),
+}
+
+/// Which schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Of what the stage takes.
+    Input,
+    /// Of what it puts out.
+    Output,
+}
+
+/// Who speaks, and how much it can take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Always [`PROTOCOL`].
+    pub protocol: String,
+    /// Version: must be equal.
+    pub major: u32,
+    /// Version: may differ.
+    pub minor: u32,
+    /// Name and version of the program, for people.
+    pub software: String,
+    /// What it can do beyond the least; unknown names are ignored.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// What it can take.
+    pub limits: Limits,
+}
+
+/// What a side can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The largest payload of a frame, in bytes.
+    pub frame: u64,
+    /// So many bytes of rows may be sent before it says [`Message::Credit`]. Rows that alone are larger
+    /// may be sent when all credit is there.
+    pub credit: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame: 1 << 30, credit: 32 << 20 }
+    }
+}
+
+impl Hello {
+    /// The hello of this program.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            protocol: PROTOCOL.to_owned(),
+            major: MAJOR,
+            minor: MINOR,
+            software: concat!("gristmill ", env!("CARGO_PKG_VERSION")).to_owned(),
+            features: Vec::new(),
+            limits,
+        }
+    }
+
+    /// Whether both speak the same.
+    ///
+    /// # Errors
+    /// A sentence that names both versions.
+    pub fn check(&self) -> Result<(), crate::WireError> {
+        let Self { protocol, major, minor, software, .. } = self;
+        if protocol == PROTOCOL && *major == MAJOR {
+            return Ok(());
+        }
+        Err(crate::WireError::new(format!(
+            "{software} speaks {protocol} {major}.{minor}, this is {PROTOCOL} {MAJOR}.{MINOR}"
+        )))
+    }
+}
+
+/// What a worker is to build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    /// Name of the stage in the pipeline.
+    pub stage: String,
+    /// The kind, as after `type:`.
+    pub kind: String,
+    /// What stood under `with`, variables put in.
+    pub options: Value,
+    /// `source`, `transform` or `sink`.
+    #[serde(with = "role")]
+    pub role: Role,
+    /// Which worker of the stage it is, from 0.
+    pub instance: usize,
+    /// How many there are.
+    pub instances: usize,
+    /// Whether output must come in the order of the input.
+    #[serde(default)]
+    pub ordered: bool,
+    /// How large emitted batches should be.
+    pub batch: BatchSize,
+    /// The clock of the run at this moment, in nanoseconds since its start.
+    #[serde(default)]
+    pub clock: u64,
+    /// Addresses that exist only during this run, by scheme.
+    #[serde(default)]
+    pub origins: BTreeMap<String, String>,
+    /// Seconds between two heartbeats.
+    pub heartbeat: f64,
+    /// The snapshot whose parts came before; absent when there is nothing to restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<StateHead>,
+}
+
+/// How large batches should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSize {
+    /// Rows, at the most.
+    pub rows: usize,
+    /// Bytes, about.
+    pub bytes: usize,
+}
+
+/// What belongs to a state besides its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateHead {
+    /// Version of the layout, of the stage's own choice.
+    pub version: u32,
+    /// How many parts came before.
+    pub parts: usize,
+}
+
+/// A call of the stage has returned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Called {
+    /// The last batch that was taken in.
+    pub batch: u64,
+    /// How long the call took, in nanoseconds.
+    pub nanos: u64,
+    /// Whether it was given a batch, or was the poll of a source.
+    pub measured: bool,
+    /// Whether rows that were taken in will still come out by themselves.
+    pub holding: bool,
+}
+
+/// Rows that were rejected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejected {
+    /// Why, in a sentence.
+    pub reason: String,
+    /// As they came in; of any schema.
+    pub rows: RecordBatch,
+}
+
+/// All that the worker has sent before counts from now on; with the snapshot and the batches after
+/// `through` another worker can go on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// The last batch that need not be sent again.
+    pub through: u64,
+    /// The number of the barrier that asked, or 0.
+    pub epoch: u64,
+    /// Whether the stage is at its end.
+    pub finished: bool,
+    /// All that was taken in and has not come out.
+    pub snapshot: Snapshot,
+}
+
+/// The rest of a commit with a state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CommitHead {
+    pub(crate) epoch: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<StateHead>,
+}
+
+/// What a worker tells of itself. Zero where it does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Heartbeat {
+    /// Nanoseconds of processor time so far.
+    pub cpu: u64,
+    /// Bytes resident now.
+    pub memory: u64,
+    /// The most bytes that were ever resident.
+    pub peak_memory: u64,
+    /// For how many nanoseconds the present call of the stage has been running; 0 outside of calls.
+    pub call: u64,
+}
+
+/// A line for the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: String,
+    /// The line.
+    pub message: String,
+}
+
+/// An error of the stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The class of the error: [`ErrorKind::name`].
+    pub kind: String,
+    /// A sentence for people.
+    pub message: String,
+    /// The option that is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
+    /// The input column that is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What would be right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let text = |part: Option<&str>| part.map(str::to_owned);
+        Self {
+            kind: error.kind().name().to_owned(),
+            message: error.message().to_owned(),
+            option: text(error.option_path()),
+            column: text(error.column_name()),
+            help: text(error.help_text()),
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == fault.kind);
+        let kind = kind.unwrap_or(ErrorKind::Internal);
+        let mut error = match (fault.column, fault.option) {
+            (Some(column), _) => Self::column(column, fault.message),
+            (None, Some(option)) => Self::new(kind, fault.message).at(option),
+            (None, None) => Self::new(kind, fault.message),
+        };
+        if let Some(help) = fault.help {
+            error = error.help(help);
+        }
+        error
+    }
+}
+
+mod role {
+    use gristmill_stage::Role;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(role.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
+        let word = String::deserialize(from)?;
+        [Role::Source, Role::Transform, Role::Sink]
+            .into_iter()
+            .find(|role| role.name() == word)
+            .ok_or_else(|| D::Error::custom(format!("there is no role `{word}`")))
+    }
+}
