@@ -20,6 +20,10 @@ use args::{Args, Command};
 use log::Log;
 
 fn main() -> ExitCode {
+    // Child processes of a run are this program again.
+    if let Some(exit) = gristmill_runtime::worker(&kinds::built_in()) {
+        return exit;
+    }
     let args = Args::parse();
     let log = Log::start(args.verbose);
     let exit = match args.command {

@@ -13,7 +13,7 @@ use crate::distribute::{self, Marks};
 use crate::document::{Declared, Document};
 use crate::graph::Graph;
 use crate::node::{Data, Node};
-use crate::plan::{Distribution, Mode};
+use crate::plan::{Distribution, Mode, ProcessLimits, ProcessPlan};
 use crate::problem::Problem;
 use crate::suggest::{Suggest, list};
 use crate::walk::{Named, Walk};
@@ -33,6 +33,7 @@ pub(crate) struct Run {
     pub(crate) mode: Mode,
     pub(crate) workers: usize,
     pub(crate) pool: usize,
+    pub(crate) process: ProcessPlan,
     pub(crate) ordered: bool,
     pub(crate) distribution: Distribution,
 }
@@ -101,6 +102,7 @@ struct Settings {
     mode: Mode,
     workers: usize,
     pool: usize,
+    process: ProcessPlan,
     ordered: bool,
     asked: Option<Distribution>,
 }
@@ -130,7 +132,9 @@ impl Checker<'_> {
         let mode = match words.run.mode {
             Some(ModeWord::Threaded) => Mode::Threaded,
             Some(ModeWord::Pooled) | None => Mode::Pooled,
+            Some(ModeWord::Process) => Mode::Process,
         };
+        let process = self.process(stage, &words.run, mode);
         let pool = self.pool(stage, &words.run, mode);
         let distribute = channel.and_then(|node| node.entry("distribute"));
         let asked = match (&words.channel.distribute, distribute) {
@@ -149,19 +153,51 @@ impl Checker<'_> {
             mode,
             workers: words.run.workers.unwrap_or(1),
             pool: pool.unwrap_or(0),
+            process,
             ordered: words.run.ordered,
             asked,
         })
     }
 
+    /// What the words say of child processes.
+    fn process(&mut self, stage: &Declared<'_>, run: &RunWords, mode: Mode) -> ProcessPlan {
+        let words = stage.node.get("run");
+        for word in run.of_process().into_iter().filter(|_| mode != Mode::Process) {
+            let mark = words.and_then(|words| words.entry(word)).map_or(stage.mark, |e| e.key_span);
+            let mode = mode.name();
+            self.problems.push(
+                Problem::at(
+                    mark,
+                    format!("`{word}` goes with `mode: process`; {mode} workers have no process of their own"),
+                )
+                .help(format!("leave `{word}` out, or write `mode: process`")),
+            );
+        }
+        let standard = ProcessPlan::default();
+        ProcessPlan {
+            limits: ProcessLimits {
+                memory: run.limits.memory.map(|size| size.0),
+                cpu: run.limits.cpu.map(|time| time.0),
+                open_files: run.limits.open_files,
+            },
+            timeout: match run.timeout {
+                None => standard.timeout,
+                Some(time) => (!time.0.is_zero()).then_some(time.0),
+            },
+            restarts: run.restarts.unwrap_or(standard.restarts),
+            env: run.env.clone(),
+        }
+    }
+
     fn pool(&mut self, stage: &Declared<'_>, run: &RunWords, mode: Mode) -> Option<usize> {
         let name = run.pool.as_deref()?;
         let entry = stage.node.get("run")?.entry("pool")?;
-        if mode == Mode::Threaded {
+        if mode != Mode::Pooled {
+            let mode = mode.name();
             self.problems.push(
                 Problem::at(
                     entry.mark(),
-                    "`pool` goes with `mode: pooled`: threaded workers use no pool",
+                    format!("`pool` goes with `mode: pooled`: {mode} workers use no pool"),
                 )
                 .help("leave `pool` out, or write `mode: pooled`"),
             );
@@ -274,7 +310,11 @@ impl Checker<'_> {
         planned: &Planned,
         input: &Schema,
     ) -> Option<Run> {
-        let Settings { mode, workers, pool, ordered, asked } = settings;
+        let Settings { mode, workers, pool, mut process, ordered, asked } = settings;
+        if planned.blocks && process.timeout == ProcessPlan::default().timeout {
+            // It may wait for ever, and nothing is wrong.
+            process.timeout = None;
+        }
         let place = |part: &str, word: &str| {
             let entry = stage.node.get(part).and_then(|node| node.entry(word));
             entry.map_or(stage.mark, |entry| entry.mark())
@@ -293,7 +333,9 @@ impl Checker<'_> {
         let fits = found.is_empty();
         self.problems.extend(found);
         match decided {
-            Ok(distribution) => fits.then_some(Run { mode, workers, pool, ordered, distribution }),
+            Ok(distribution) => {
+                fits.then_some(Run { mode, workers, pool, process, ordered, distribution })
+            }
             // A column that does not exist was the point already.
             Err(problem) => {
                 if fits {

@@ -43,8 +43,8 @@ pub use json_schema::json_schema;
 pub use load::load;
 pub use pipeline::{Pipeline, StageDef};
 pub use plan::{
-    Bound, Distribution, EdgeId, EdgePlan, Mode, Plan, PoolId, PoolPlan, RejectedPlan, StageId,
-    StagePlan,
+    Bound, Distribution, EdgeId, EdgePlan, Mode, Plan, PoolId, PoolPlan, ProcessLimits,
+    ProcessPlan, RejectedPlan, StageId, StagePlan,
 };
 pub use problem::{Problem, Problems};
 pub use secrets::Secrets;

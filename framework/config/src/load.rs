@@ -138,6 +138,7 @@ fn assemble(
             mode: run.mode,
             workers: run.workers,
             pool: run.pool,
+            process: run.process.clone(),
             ordered: run.ordered,
             input: Arc::clone(&checked.input),
             output: Arc::clone(&checked.planned.output),

@@ -132,6 +132,7 @@ impl StageDef {
         self.words.run.mode = Some(match mode {
             Mode::Threaded => ModeWord::Threaded,
             Mode::Pooled => ModeWord::Pooled,
+            Mode::Process => ModeWord::Process,
         });
         self
     }

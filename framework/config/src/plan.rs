@@ -1,6 +1,7 @@
 //! The checked pipeline: graph, schemas, workers, bounds. Plain data; nothing here runs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use gristmill_stage::{BatchTarget, Role};
@@ -50,6 +51,8 @@ pub struct StagePlan {
     /// The pool its workers run on, if they are pooled; async work of threaded workers does not
     /// use it.
     pub pool: PoolId,
+    /// How its child processes are kept, if it runs in some.
+    pub process: ProcessPlan,
     /// Whether output keeps the order of the input.
     pub ordered: bool,
     /// Schema of what comes in; no columns for a source.
@@ -79,17 +82,72 @@ pub enum Mode {
     Threaded,
     /// Tasks on a shared work-stealing pool.
     Pooled,
+    /// A child process each.
+    Process,
 }
 
 impl Mode {
+    /// Every mode, for those who list or compare them.
+    pub const ALL: [Self; 3] = [Self::Threaded, Self::Pooled, Self::Process];
+
     /// The word in the YAML; a label value in the metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Threaded => "threaded",
             Self::Pooled => "pooled",
+            Self::Process => "process",
         }
     }
 }
+
+/// How the child processes of a stage are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessPlan {
+    /// What each may use.
+    pub limits: ProcessLimits,
+    /// How long one call of the stage may take before its process counts as hung; none: for ever.
+    pub timeout: Option<Duration>,
+    /// So many deaths in a row, without a batch done in between, end the run.
+    pub restarts: u32,
+    /// Environment variables that are handed on besides those that every child gets.
+    pub env: Vec<String>,
+}
+
+/// What one child process may use. The operating system holds it to that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Bytes of its own memory (`RLIMIT_DATA`).
+    pub memory: Option<u64>,
+    /// Processor time of one process (`RLIMIT_CPU`), in whole seconds.
+    pub cpu: Option<Duration>,
+    /// Open files (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+}
+
+impl Default for ProcessPlan {
+    fn default() -> Self {
+        Self {
+            limits: ProcessLimits::default(),
+            timeout: Some(Duration::from_secs(60)),
+            restarts: 50,
+            env: Vec::new(),
+        }
+    }
+}
+
+impl StagePlan {
+    /// The most bytes of batches that a run keeps for each child process of the stage, to send them
+    /// again if it dies.
+    pub fn kept_bytes(&self) -> u64 {
+        match self.mode {
+            Mode::Threaded | Mode::Pooled => 0,
+            Mode::Process => KEPT_BATCHES * self.batch.bytes as u64,
+        }
+    }
+}
+
+/// Batches that are kept for a child process: two under way, two that came out.
+const KEPT_BATCHES: u64 = 4;
 
 /// The bounded channel between two stages.
 #[derive(Debug, Clone)]
@@ -172,7 +230,8 @@ impl Plan {
             .iter()
             .map(|stage| {
                 let hand = 2 * stage.batch.bytes as u64;
-                hand.saturating_add(stage.holds).saturating_mul(stage.workers as u64)
+                hand.saturating_add(stage.holds + stage.kept_bytes())
+                    .saturating_mul(stage.workers as u64)
             })
             .fold(0, u64::saturating_add)
     }

@@ -35,6 +35,7 @@ impl fmt::Debug for StagePlan {
             .field("mode", &self.mode)
             .field("workers", &self.workers)
             .field("pool", &self.pool)
+            .field("process", &self.process)
             .field("ordered", &self.ordered)
             .field("input", &self.input)
             .field("output", &self.output)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gristmill_stage::option::ByteSize;
+use gristmill_stage::option::{ByteSize, Time};
 use gristmill_stage::schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -160,6 +160,51 @@ pub(crate) struct RunWords {
     /// Whether the output of several workers keeps the order of the input. Default: no.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) ordered: bool,
+    /// What each child process may use, with `mode: process`. Default: no limits of their own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) limits: LimitWords,
+    /// With `mode: process`: how long one call of the stage may take before its process counts as hung and is
+    /// killed; `0s` for ever. Default: 60s, and for ever for stages that may wait for something outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<Time>,
+    /// With `mode: process`: so many deaths of a child process in a row, without a batch done in between, end
+    /// the run. Default: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restarts: Option<u32>,
+    /// With `mode: process`: environment variables that the child processes get. They always get `PATH`, `HOME`, `LANG`,
+    /// `TZ`, `TMPDIR`, those for proxies and certificates, and a few more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) env: Vec<String>,
+}
+
+impl RunWords {
+    /// The words that go with `mode: process` alone, if they are there.
+    pub(crate) fn of_process(&self) -> Vec<&'static str> {
+        let words = [
+            ("limits", self.limits != LimitWords::default()),
+            ("timeout", self.timeout.is_some()),
+            ("restarts", self.restarts.is_some()),
+            ("env", !self.env.is_empty()),
+        ];
+        words.into_iter().filter(|(_, there)| *there).map(|(word, _)| word).collect()
+    }
+}
+
+/// What a child process may use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Limits")]
+pub(crate) struct LimitWords {
+    /// Memory of its own: `512MiB`. A process that asks for more dies and is started again.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "exact")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Processor time of one process, in whole seconds: `60s`. One that uses more dies and is started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu: Option<Time>,
+    /// Files and sockets that it has open at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16))]
+    pub(crate) open_files: Option<u64>,
 }
 
 /// What the workers of a stage are.
@@ -171,6 +216,8 @@ pub(crate) enum ModeWord {
     Threaded,
     /// Tasks on a pool of threads that stages share.
     Pooled,
+    /// A child process for each: a crash takes nothing else with it.
+    Process,
 }
 
 /// The channel in front of a stage.

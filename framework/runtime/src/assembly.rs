@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_listener::Event;
-use gristmill_config::{Distribution, EdgeId, Mode, Plan, StageId};
+use gristmill_config::{Distribution, EdgeId, Mode, Plan, StageId, StagePlan};
 use gristmill_stage::{BuildContext, Clock, Error, Origins, Registry, Result, Role, Stage};
 use tokio::runtime::Handle;
 
@@ -15,6 +15,7 @@ use crate::letters::LetterBox;
 use crate::meter::{CallObserver, Meter};
 use crate::own_runtime::OwnRuntime;
 use crate::pool::Pool;
+use crate::process::{self, Vitals, WorkerCommand};
 use crate::turns::Turns;
 use crate::worker::Worker;
 
@@ -106,6 +107,8 @@ pub struct Shared<'a> {
     pub control: Arc<Control>,
     /// Where rejected rows go.
     pub letters: LetterBox,
+    /// How to start a child process.
+    pub worker: Option<WorkerCommand>,
 }
 
 /// A worker ready to start.
@@ -147,7 +150,13 @@ impl Shared<'_> {
                 Arc::new(move |text| secrets.redact(text).into_owned())
             })
             .with_runtime(self.runtime(stage, runtime.clone()));
-        let built = guarded(|| kind.build(&plan.options, context));
+        let remote = plan.mode == Mode::Process;
+        let vitals = remote.then(Arc::<Vitals>::default);
+        let meter = Arc::new(Meter::new(self.clock.clone(), observer, vitals.clone()));
+        let built = match vitals {
+            None => guarded(|| kind.build(&plan.options, context)),
+            Some(vitals) => self.remote(plan, &context, &runtime, vitals, meter.clone()),
+        };
         runtime.seal();
         let built = built?;
         let source = plan.role == Role::Source;
@@ -165,13 +174,31 @@ impl Shared<'_> {
             outlet: self.queues.outlet(self.plan, stage)?,
             sink,
             letters: self.letters.clone(),
-            meter: Arc::new(Meter::new(self.clock.clone(), observer)),
+            meter,
             control: self.control.clone(),
             clock: self.clock.clone(),
             turns,
             yields: source || runtime.get().is_some(),
+            remote,
         };
         Ok(Built { worker, runtime })
+    }
+
+    /// The worker's side of a stage in a child process.
+    fn remote(
+        &self,
+        plan: &StagePlan,
+        context: &BuildContext,
+        runtime: &OwnRuntime,
+        vitals: Arc<Vitals>,
+        meter: Arc<Meter>,
+    ) -> Result<Stage> {
+        let command = self.worker.clone().ok_or_else(|| {
+            let text = "this program has not said how to start its child processes";
+            Error::internal(text).help("`RunOptions::worker` says it, or use another `mode`")
+        })?;
+        let measured = Box::new(move |took| meter.called(took));
+        process::build(plan, command, context, &runtime.handle()?, vitals, measured)
     }
 
     /// Where the async work of a worker runs: for threaded workers on a runtime of its own, which
@@ -187,7 +214,7 @@ impl Shared<'_> {
                 let io = self.pools[plan.pool].io().clone();
                 Arc::new(move || io.handle())
             }
-            Mode::Threaded => Arc::new(move || own.handle()),
+            Mode::Threaded | Mode::Process => Arc::new(move || own.handle()),
         }
     }
 }

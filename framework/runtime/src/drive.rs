@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Stage};
+use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Snapshot, Stage};
 
 /// What happened to a worker.
 #[derive(Debug)]
@@ -152,6 +152,17 @@ impl Driver {
             }
         })?;
         self.first_need()
+    }
+
+    /// What another worker needs to go on from here. Between two events.
+    ///
+    /// # Errors
+    /// What the stage returns, or its panic.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        guarded(|| match &mut self.stage {
+            Stage::Source(source) => source.snapshot(),
+            Stage::Transform(transform) => transform.snapshot(),
+        })
     }
 }
 

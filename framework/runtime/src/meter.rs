@@ -7,6 +7,8 @@ use std::time::Duration;
 use gristmill_stage::{Clock, ErrorKind};
 use hdrhistogram::Histogram;
 
+use crate::process::Vitals;
+
 /// What a worker does with its time. The three shares sum to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
@@ -101,6 +103,8 @@ pub struct Meter {
     times: Mutex<Times>,
     calls: Mutex<Histogram<u32>>,
     observer: Option<CallObserver>,
+    /// Its child processes, if it has some.
+    vitals: Option<Arc<Vitals>>,
 }
 
 /// Where the time went. Behind one lock, so that a reader never sees it half changed.
@@ -122,7 +126,11 @@ impl Times {
 
 impl Meter {
     /// A meter that stands at zero; no time counts before the first `enter`.
-    pub fn new(clock: Arc<dyn Clock>, observer: Option<CallObserver>) -> Self {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        observer: Option<CallObserver>,
+        vitals: Option<Arc<Vitals>>,
+    ) -> Self {
         #[expect(clippy::expect_used, reason = "2 significant figures are within 0 to 5")]
         let calls = Histogram::new(2).expect("valid precision");
         Self {
@@ -134,7 +142,13 @@ impl Meter {
             times: Mutex::default(),
             calls: Mutex::new(calls),
             observer,
+            vitals,
         }
+    }
+
+    /// Its child processes, if it has some.
+    pub fn vitals(&self) -> Option<&Vitals> {
+        self.vitals.as_deref()
     }
 
     fn lock(&self) -> MutexGuard<'_, Times> {

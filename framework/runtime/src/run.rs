@@ -14,6 +14,7 @@ use crate::letters::{self, LetterBox};
 use crate::meter::Meter;
 use crate::metrics::{Metrics, Source as MetricsSource};
 use crate::pool::Pool;
+use crate::process::{ProcessStatus, WorkerCommand};
 use crate::server::Server;
 use crate::status::{Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
 use crate::turns::Turns;
@@ -26,6 +27,8 @@ pub struct RunOptions {
     pub origins: Origins,
     /// Where to serve `/metrics`, `/healthz` and `/readyz`; nowhere if not given.
     pub metrics: Option<SocketAddr>,
+    /// How to start a child process for stages with `mode: process`; without it there can be none.
+    pub worker: Option<WorkerCommand>,
 }
 
 /// A run under way.
@@ -90,6 +93,7 @@ impl Run {
             origins: Arc::new(options.origins),
             control: control.clone(),
             letters: letters.clone(),
+            worker: options.worker,
         };
         let built = build_all(&shared, metrics.as_ref())?;
         let meters = built.iter().map(|s| s.iter().map(|b| b.worker.meter.clone()).collect());
@@ -130,7 +134,7 @@ impl Run {
                         });
                     }
                     // What may wait for something outside gets a thread in every mode.
-                    Mode::Pooled | Mode::Threaded => {
+                    Mode::Pooled | Mode::Threaded | Mode::Process => {
                         let (name, instance) = (built.worker.stage.clone(), built.worker.instance);
                         let thread = self.thread(built, latch);
                         match thread {
@@ -303,6 +307,11 @@ impl Board {
             times: sum.times,
             call_p50,
             call_p99,
+            process: (stage.mode == Mode::Process).then(|| {
+                let mut sum = ProcessStatus::default();
+                meters().filter_map(Meter::vitals).for_each(|vitals| vitals.add_to(&mut sum));
+                sum
+            }),
             queues: stage.inputs.iter().map(|&edge| self.queue(edge)).collect(),
         }
     }

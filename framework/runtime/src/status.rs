@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use crate::control::Failure;
 use crate::edge::Level;
 use crate::meter::{Amount, Meter, TimeSplit};
+use crate::process::ProcessStatus;
 
 /// How a run came to its end.
 #[derive(Debug, Clone)]
@@ -64,6 +65,8 @@ pub struct StageStatus {
     pub call_p50: Duration,
     /// The duration that 99 of 100 calls stay under.
     pub call_p99: Duration,
+    /// Its child processes, if it runs in some.
+    pub process: Option<ProcessStatus>,
     /// The queues in front of it.
     pub queues: Vec<QueueStatus>,
 }

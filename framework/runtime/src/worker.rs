@@ -47,6 +47,8 @@ pub struct Worker {
     /// Whether to yield after every call: a source must not keep those behind it waiting, and async
     /// work of the stage may run on the same thread.
     pub yields: bool,
+    /// Whether the stage runs in a child process, which measures its calls itself.
+    pub remote: bool,
 }
 
 /// What a worker waited for.
@@ -140,7 +142,8 @@ impl Worker {
                 }
                 Waited::Event(event) => event,
             };
-            let measured = self.inlet.is_none() || matches!(event, Event::Batch(_));
+            let measured =
+                !self.remote && (self.inlet.is_none() || matches!(event, Event::Batch(_)));
             let start = self.meter.enter(Activity::Busy);
             let driven = self.driver.drive(event, &mut actions);
             let end = self.clock.now();
@@ -307,7 +310,7 @@ async fn receive<'t>(
     }
 }
 
-async fn sleep(due: Option<Duration>) {
+pub(crate) async fn sleep(due: Option<Duration>) {
     match due {
         Some(due) => tokio::time::sleep(due).await,
         None => std::future::pending().await,
@@ -315,7 +318,7 @@ async fn sleep(due: Option<Duration>) {
 }
 
 /// Lets others have the thread once.
-async fn yield_now() {
+pub(crate) async fn yield_now() {
     let mut yielded = false;
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {

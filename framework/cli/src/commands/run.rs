@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gristmill_config::Plan;
 use gristmill_demo::DemoSite;
-use gristmill_runtime::{Outcome, Report, Run, RunOptions};
+use gristmill_runtime::{Outcome, Report, Run, RunOptions, WorkerCommand};
 use serde_json::Value;
 
 use crate::args;
@@ -44,7 +44,11 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
         Ok(signals) => signals,
         Err(error) => return fail(format!("no signal can be caught: {error}")),
     };
-    let mut options = RunOptions { metrics: args.metrics, ..RunOptions::default() };
+    let mut options = RunOptions {
+        metrics: args.metrics,
+        worker: Some(WorkerCommand::this_program()),
+        ..RunOptions::default()
+    };
     let _site = match demo_site(&plan) {
         Ok(site) => site.inspect(|site| options.origins.add("demo", site.base())),
         Err(error) => return fail(format!("the demo site cannot start: {error}")),

@@ -1,0 +1,259 @@
+//! Speaks with one child until one of the two has nothing more to say.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_stage::Error;
+use gristmill_wire::{Decoder, Encoder, Frame, FrameReader, Message, Outgoing};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::child::Connection;
+use super::death::{Death, DeathClass};
+use super::desk::Desk;
+use super::ledger::{Come, Outcome, Send};
+use super::vitals::Vitals;
+
+/// Seconds between two heartbeats of a child.
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
+/// So many heartbeats may be missing.
+const MISSING: u32 = 10;
+/// So many reads are made before what came is acted on.
+const READS: usize = 16;
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The stage is at its end, or nobody needs the child any more.
+    Over,
+    /// The stage failed.
+    Failed(Error),
+    /// The child is gone or must go; with the cause, if it is not to be asked of the system.
+    Dead(Option<Death>),
+}
+
+/// A connection, driven by the worker's own runtime.
+pub(crate) struct Link {
+    stream: UnixStream,
+    reader: FrameReader,
+    decoder: Decoder,
+    encoder: Encoder,
+    desk: Arc<Desk>,
+    vitals: Arc<Vitals>,
+    out: Outgoing,
+    /// How many bytes of rows may still be sent.
+    credit: u64,
+    full: u64,
+    /// Extra credit that was given for the size of the state.
+    extra: u64,
+    ended: bool,
+    timeout: Option<Duration>,
+    missing: u32,
+}
+
+impl Link {
+    pub(crate) fn new(
+        connection: Connection,
+        desk: Arc<Desk>,
+        vitals: Arc<Vitals>,
+        timeout: Option<Duration>,
+    ) -> io::Result<Self> {
+        let Connection { socket, reader, decoder, encoder, credit } = connection;
+        socket.set_nonblocking(true)?;
+        let stream = UnixStream::from_std(socket)?;
+        let out = Outgoing::default();
+        let (ended, missing, extra) = (false, 0, 0);
+        Ok(Self {
+            stream,
+            reader,
+            decoder,
+            encoder,
+            desk,
+            vitals,
+            out,
+            credit,
+            full: credit,
+            extra,
+            ended,
+            timeout,
+            missing,
+        })
+    }
+
+    /// Speaks until it is over.
+    pub(crate) async fn speak(mut self) -> Ended {
+        let mut ticks = interval_at(Instant::now() + BEAT, BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Err(ended) = self.take_in().and_then(|()| self.fill()) {
+                return ended;
+            }
+            if self.desk.is_over() {
+                return Ended::Over;
+            }
+            let interest = match self.out.is_empty() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
+            };
+            let desk = self.desk.clone();
+            tokio::select! {
+                ready = self.stream.ready(interest) => {
+                    let Ok(ready) = ready else { return Ended::Dead(None) };
+                    if ready.is_writable() && !self.out.is_empty() {
+                        self.write();
+                    }
+                    if ready.is_readable() && let Err(ended) = self.read() {
+                        return ended;
+                    }
+                }
+                () = desk.called() => {}
+                _ = ticks.tick() => {
+                    self.missing += 1;
+                    if self.missing > MISSING {
+                        let text = format!("it said nothing for {MISSING} s");
+                        return Ended::Dead(Some(Death::new(DeathClass::Hung, text)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts what is next into the way out, when that is empty.
+    fn fill(&mut self) -> Result<(), Ended> {
+        while self.out.is_empty() {
+            let Some(message) = self.next() else { return Ok(()) };
+            let rows = matches!(message, Message::Batch(..));
+            self.out = self.encoder.encode(&message).map_err(Ended::Failed)?;
+            if rows {
+                self.credit = self.credit.saturating_sub(self.out.len() as u64);
+            }
+            self.write();
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Message> {
+        let mut books = self.desk.lock();
+        let state = books.ledger.snapshot_bytes() as u64;
+        let more = std::mem::take(&mut books.credit) + state.saturating_sub(self.extra);
+        if more > 0 {
+            self.extra = self.extra.max(state);
+            return Some(Message::Credit(more));
+        }
+        // A batch that alone is larger than all credit goes when all of it is there.
+        if self.credit >= self.full / 2
+            && let Some(send) = books.ledger.next()
+        {
+            return Some(match send {
+                Send::Batch(number, rows) => Message::Batch(number, rows),
+                Send::Barrier { epoch, drained } => Message::Barrier { epoch, drained },
+            });
+        }
+        let end = books.ending && !self.ended && books.ledger.all_sent();
+        self.ended |= end;
+        end.then_some(Message::End)
+    }
+
+    fn write(&mut self) {
+        while !self.out.is_empty() {
+            match self.stream.try_write_vectored(&self.out.slices()) {
+                Ok(bytes) => self.out.advance(bytes),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // If the child is gone, reading tells; it may have said why.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Ended> {
+        for _ in 0..READS {
+            match self.stream.try_read(self.reader.space()) {
+                Ok(0) => {
+                    self.take_in()?;
+                    return Err(Ended::Dead(None));
+                }
+                Ok(bytes) => {
+                    self.reader.advance(bytes);
+                    self.take_in()?;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Ended::Dead(None)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on all whole frames that have come.
+    fn take_in(&mut self) -> Result<(), Ended> {
+        let broken = |e: gristmill_wire::WireError| {
+            Ended::Dead(Some(Death::new(
+                DeathClass::Protocol,
+                format!("it broke the protocol: {e}"),
+            )))
+        };
+        while let Some(frame) = self.reader.next().map_err(broken)? {
+            let credit = credit(&frame);
+            if let Some(message) = self.decoder.decode(frame).map_err(broken)? {
+                self.act(message, credit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, message: Message, credit: u64) -> Result<(), Ended> {
+        self.missing = 0;
+        match message {
+            Message::Batch(_, rows) => self.came(Outcome::Emit(rows), credit),
+            Message::Reject(rejected) => {
+                self.came(Outcome::Reject(rejected.rows, rejected.reason), credit);
+            }
+            Message::Called(called) => {
+                if called.measured {
+                    self.desk.measured(Duration::from_nanos(called.nanos));
+                }
+                self.desk.change(|books| books.ledger.called(called));
+            }
+            Message::Commit(commit) => self.desk.change(|books| books.ledger.commit(*commit)),
+            Message::Credit(bytes) => {
+                self.credit = self.credit.saturating_add(bytes).min(self.full);
+            }
+            Message::Heartbeat(beat) => {
+                self.vitals.beat(beat);
+                let call = Duration::from_nanos(beat.call);
+                if self.timeout.is_some_and(|timeout| call > timeout) {
+                    let text =
+                        format!("one call of the stage took longer than {} s", call.as_secs());
+                    return Err(Ended::Dead(Some(Death::new(DeathClass::Hung, text))));
+                }
+            }
+            Message::Log(log) => self.desk.log(&log),
+            Message::Error(fault) if fault.kind == "panic" => {
+                return Err(Ended::Dead(Some(Death::new(DeathClass::Panicked, fault.message))));
+            }
+            Message::Error(fault) => return Err(Ended::Failed(fault.into())),
+            other => {
+                let text = format!("it broke the protocol: a worker does not say {other:?}");
+                let text = text.chars().take(200).collect::<String>();
+                return Err(Ended::Dead(Some(Death::new(DeathClass::Protocol, text))));
+            }
+        }
+        Ok(())
+    }
+
+    fn came(&self, outcome: Outcome, credit: u64) {
+        // Not yet of any use to the worker, so it is not woken.
+        self.desk.lock().ledger.came(Come { outcome, credit });
+    }
+}
+
+/// What a frame takes of its sender's credit.
+fn credit(frame: &Frame) -> u64 {
+    if frame.kind.costs_credit() {
+        (frame.payload.len() + gristmill_wire::HEADER) as u64
+    } else {
+        0
+    }
+}

@@ -1,0 +1,90 @@
+//! Stages in child processes.
+//!
+//! In the run, a worker of such a stage has a [`Remote`] in the place of the stage. It hands batches to
+//! a [`ledger`], from which a [`link`] sends them to the child; what the child puts out comes back the
+//! same way once the child has committed it. When the child dies, a keeper starts another, which gets
+//! the last snapshot and all batches since. In the child, [`serve`] runs the very same loop around the
+//! stage as every other executor.
+//!
+//! What is spoken between the two is `gristmill-wire`.
+
+mod child;
+mod command;
+mod death;
+mod desk;
+mod ledger;
+mod link;
+mod place;
+mod proc;
+mod remote;
+mod serve;
+mod stderr;
+mod vitals;
+
+use std::sync::Arc;
+
+use gristmill_config::StagePlan;
+use gristmill_stage::{BuildContext, Clock, Result, Stage};
+use gristmill_wire::{BatchSize, Limits, Open};
+use tokio::runtime::Handle;
+
+pub use command::WorkerCommand;
+pub use death::DeathClass;
+pub use serve::worker;
+pub use vitals::ProcessStatus;
+pub(crate) use vitals::Vitals;
+
+use child::Spec;
+use desk::{Desk, Measured};
+use ledger::Ledger;
+use remote::Remote;
+
+/// The stage of a worker whose mode is `process`: starts the child and waits until it has built it.
+///
+/// # Errors
+/// What the stage says while it is built in the child; or no child can be started.
+pub(crate) fn build(
+    plan: &StagePlan,
+    command: WorkerCommand,
+    context: &BuildContext,
+    runtime: &Handle,
+    vitals: Arc<Vitals>,
+    measured: Measured,
+) -> Result<Stage> {
+    // Half of what is kept for a child is what it is given, half is what it puts out.
+    let half = plan.kept_bytes() / 2;
+    let limits = Limits { credit: half.max(1 << 20), ..Limits::default() };
+    let open = Open {
+        stage: plan.name.clone(),
+        kind: plan.kind.clone(),
+        options: plan.options.clone(),
+        role: plan.role,
+        instance: context.instance(),
+        instances: context.instances(),
+        ordered: context.ordered(),
+        batch: BatchSize { rows: context.batch().rows, bytes: context.batch().bytes },
+        clock: 0,
+        origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
+        heartbeat: link::BEAT.as_secs_f64(),
+        restored: None,
+    };
+    let clock: Arc<dyn Clock> = context.clock().clone();
+    let name = (plan.name.as_str().into(), context.instance());
+    let keep = usize::try_from(half).unwrap_or(usize::MAX);
+    let desk = Desk::new(Ledger::new(keep), context.waker().clone(), measured, name);
+    let spec = Spec {
+        command,
+        plan: plan.process.clone(),
+        open,
+        input: plan.input.clone(),
+        output: plan.output.clone(),
+        limits,
+        clock,
+        vitals,
+    };
+    let remote = Remote::start(spec, desk, runtime)?;
+    Ok(match plan.role {
+        gristmill_stage::Role::Source => Stage::source(remote),
+        gristmill_stage::Role::Transform | gristmill_stage::Role::Sink => Stage::transform(remote),
+    })
+}

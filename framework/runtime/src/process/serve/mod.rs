@@ -1,0 +1,59 @@
+//! The other side: what a child process does.
+
+mod calls;
+mod commits;
+mod inbox;
+mod outbox;
+mod session;
+mod setup;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gristmill_stage::{Error, Registry, Result};
+use gristmill_wire::{Hello, Limits, Message};
+
+use crate::own_runtime::OwnRuntime;
+use inbox::Inbox;
+use outbox::Outbox;
+use session::Session;
+use setup::Setup;
+
+/// The first argument of a child process.
+pub(crate) const ARGUMENT: &str = "gristmill-worker";
+
+/// If this program was started as a child process of a run, does its work, and returns the code to
+/// exit with. `None` means that it was not: go on.
+///
+/// A program that embeds Gristmill and wants stages with `mode: process` calls this first of all in
+/// `main`, with the same kinds that its pipelines use, and gives
+/// [`RunOptions::worker`](crate::RunOptions) a [`WorkerCommand::this_program`](super::WorkerCommand).
+pub fn worker(registry: &Registry) -> Option<ExitCode> {
+    let mut args = std::env::args().skip(1);
+    if args.next()? != ARGUMENT {
+        return None;
+    }
+    let args: Vec<String> = args.collect();
+    match serve(registry, &args) {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(error) => {
+            // Stderr is the log of the run.
+            eprintln!("{error}");
+            Some(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn serve(registry: &Registry, args: &[String]) -> Result<()> {
+    let setup = Setup::parse(args)?;
+    let socket = setup.socket()?;
+    setup.hold_to_limits()?;
+    let own = Arc::new(OwnRuntime::default());
+    own.handle()?;
+    let runtime = own.get().ok_or_else(|| Error::internal("no runtime"))?;
+    let _ignored = setup::ignore_signals(runtime.handle())?;
+    let outbox = Arc::new(Outbox::new(socket.try_clone()?));
+    outbox.say(&Message::Hello(Hello::new(Limits::default())))?;
+    let inbox = Inbox::start(socket)?;
+    runtime.block_on(Session::run(registry, own.clone(), inbox, outbox))
+}

@@ -1,0 +1,86 @@
+//! What is known of the child processes of one worker, the dead ones included.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gristmill_wire::Heartbeat;
+
+use super::DeathClass;
+
+/// The child processes of one worker, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    deaths: [u64; DeathClass::ALL.len()],
+    /// Processor time of those that are gone.
+    past_cpu: Duration,
+    cpu: Duration,
+    memory: u64,
+    peak_memory: u64,
+}
+
+/// The child processes of a stage, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessStatus {
+    /// How many died and were replaced, by class; only those that happened.
+    pub deaths: Vec<(DeathClass, u64)>,
+    /// Processor time of all.
+    pub cpu: Duration,
+    /// Bytes resident now, in all.
+    pub memory: u64,
+    /// The most bytes that one of them ever had resident.
+    pub peak_memory: u64,
+}
+
+impl ProcessStatus {
+    /// How many died and were replaced.
+    pub fn restarts(&self) -> u64 {
+        self.deaths.iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl Vitals {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present child tells of itself.
+    pub(crate) fn beat(&self, beat: Heartbeat) {
+        let mut known = self.lock();
+        known.cpu = Duration::from_nanos(beat.cpu);
+        known.memory = beat.memory;
+        known.peak_memory = known.peak_memory.max(beat.peak_memory);
+    }
+
+    /// The present child is gone, having used so much processor time, if that is known.
+    pub(crate) fn gone(&self, cpu: Option<Duration>) {
+        let mut known = self.lock();
+        let cpu = cpu.map_or(known.cpu, |cpu| cpu.max(known.cpu));
+        known.past_cpu += cpu;
+        (known.cpu, known.memory) = (Duration::ZERO, 0);
+    }
+
+    /// It went by dying.
+    pub(crate) fn died(&self, class: DeathClass) {
+        if let Some(index) = DeathClass::ALL.iter().position(|known| *known == class) {
+            self.lock().deaths[index] += 1;
+        }
+    }
+
+    /// Adds what is known to a sum.
+    pub(crate) fn add_to(&self, sum: &mut ProcessStatus) {
+        let known = self.lock();
+        for (class, count) in DeathClass::ALL.into_iter().zip(known.deaths) {
+            match sum.deaths.iter_mut().find(|(known, _)| *known == class) {
+                Some((_, sum)) => *sum += count,
+                None if count > 0 => sum.deaths.push((class, count)),
+                None => {}
+            }
+        }
+        sum.cpu += known.past_cpu + known.cpu;
+        sum.memory += known.memory;
+        sum.peak_memory = sum.peak_memory.max(known.peak_memory);
+    }
+}
