@@ -210,15 +210,16 @@ impl Child {
     /// Waits for its end, and kills it if that takes too long.
     fn reap(&mut self, vitals: &Vitals) -> Option<ExitStatus> {
         let pid = self.process.id().to_string();
-        if !ends(&pid) {
+        let ended = ends(&pid) || {
             let _ = self.process.kill();
-            ends(&pid);
-        }
+            ends(&pid)
+        };
         // Read before it is waited for: afterwards the kernel forgets it.
         vitals.gone(proc::cpu(&pid));
         self.reaped = true;
-        // One that hangs in the kernel even now is not waited for.
-        self.process.try_wait().ok().flatten()
+        // One that hangs in the kernel even now is not waited for. Of one that has ended, threads may
+        // still be on their way out.
+        if ended { self.process.wait().ok() } else { None }
     }
 }
 

@@ -257,29 +257,38 @@ impl Ledger {
         self.asked = None;
         let in_play = self.items.iter().filter(|item| item.sent.is_some()).count();
         let held = has_rows(&self.snapshot);
+        self.suspect(in_play);
         for item in &mut self.items {
             (item.sent, item.called) = (None, false);
         }
         self.careful = self.careful.max(in_play);
-        match self.items.front_mut() {
-            Some(item) if in_play == 1 => {
-                item.deaths += 1;
-                if item.deaths >= DEATHS {
-                    self.divide(reason);
-                }
+        if in_play == 0 && held {
+            self.held_deaths += 1;
+            if self.held_deaths >= DEATHS {
+                self.unhold();
             }
-            _ if in_play == 0 && held => {
-                self.held_deaths += 1;
-                if self.held_deaths >= DEATHS {
-                    self.unhold();
-                }
-            }
-            _ => {}
+        }
+        // Only what was alone is found guilty.
+        if in_play == 1 && self.items.front().is_some_and(|item| item.deaths >= DEATHS) {
+            self.divide(reason);
         }
         self.settle = has_rows(&self.snapshot);
         // Until the next child says of itself.
         self.holding = matches!(self.snapshot, Snapshot::State(_));
         self.deaths
+    }
+
+    /// Notes on which batch the child died, as far as one can tell: the one that it was working on, or
+    /// the only one that it had.
+    fn suspect(&mut self, in_play: usize) {
+        let mut sent = self.items.iter_mut().filter(|item| item.sent.is_some());
+        let suspect = match in_play {
+            1 => sent.next(),
+            _ => sent.find(|item| !item.called),
+        };
+        if let Some(item) = suspect {
+            item.deaths += 1;
+        }
     }
 
     /// Puts two halves in the place of the first batch, or rejects it if it is a single row.

@@ -49,6 +49,8 @@ pub(crate) struct Link {
     /// Extra credit that was given for the size of the state.
     extra: u64,
     ended: bool,
+    /// The child hears nothing any more.
+    deaf: bool,
     timeout: Option<Duration>,
     missing: u32,
 }
@@ -64,7 +66,7 @@ impl Link {
         socket.set_nonblocking(true)?;
         let stream = UnixStream::from_std(socket)?;
         let out = Outgoing::default();
-        let (ended, missing, extra) = (false, 0, 0);
+        let (ended, deaf, missing, extra) = (false, false, 0, 0);
         Ok(Self {
             stream,
             reader,
@@ -77,6 +79,7 @@ impl Link {
             full: credit,
             extra,
             ended,
+            deaf,
             timeout,
             missing,
         })
@@ -122,7 +125,7 @@ impl Link {
 
     /// Puts what is next into the way out, when that is empty.
     fn fill(&mut self) -> Result<(), Ended> {
-        while self.out.is_empty() {
+        while self.out.is_empty() && !self.deaf {
             let Some(message) = self.next() else { return Ok(()) };
             let rows = matches!(message, Message::Batch(..));
             self.out = self.encoder.encode(&message).map_err(Ended::Failed)?;
@@ -161,8 +164,12 @@ impl Link {
             match self.stream.try_write_vectored(&self.out.slices()) {
                 Ok(bytes) => self.out.advance(bytes),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // If the child is gone, reading tells; it may have said why.
-                Err(_) => return,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                // The child is gone, and what it said before is still to be read.
+                Err(_) => {
+                    self.deaf = true;
+                    self.out = Outgoing::default();
+                }
             }
         }
     }

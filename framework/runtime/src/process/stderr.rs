@@ -29,7 +29,9 @@ impl Lines {
             let mut reader = BufReader::new(from);
             while let Some(line) = line(&mut reader) {
                 tracing::warn!(stage, worker, "{line}");
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+                if !is_backtrace(&line) {
+                    *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+                }
             }
             // Nobody may be waiting.
             let _ = end.send(());
@@ -37,12 +39,18 @@ impl Lines {
         Ok(Self { last, ended })
     }
 
-    /// The last line. Waits until the process that wrote it has closed its end, but not for long:
+    /// The last line that is not part of a backtrace. Waits until the process that wrote it has closed its end, but not for long:
     /// a process of its own making may still have it open.
     pub(crate) fn last(&self) -> Option<String> {
         let _ = self.ended.recv_timeout(Duration::from_millis(200));
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Whether a line tells where something happened, and not what.
+fn is_backtrace(line: &str) -> bool {
+    let starts = [" ", "note:", "stack backtrace:", "skipping backtrace"];
+    starts.iter().any(|start| line.starts_with(start))
 }
 
 fn line(reader: &mut impl BufRead) -> Option<String> {

@@ -1,0 +1,92 @@
+//! Children that are killed at any moment, whatever their stage is in the middle of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gristmill_runtime::{Outcome, Report};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use crate::children::{kill, of_run};
+use crate::mill::{Mill, lines, stage};
+
+/// Runs the stages while children are killed, and again without; the sorted output is the same.
+fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
+    let mill = Mill::new(rows);
+    let run = |words: &str| {
+        let run = format!("run: {{ {words} }}");
+        let stages: Vec<String> = stages.iter().map(|stage| stage.replace("RUN", &run)).collect();
+        Mill::start(mill.plan("batch: { rows: 100 }", &stages)).wait()
+    };
+    let over = Arc::new(AtomicBool::new(false));
+    let killer = {
+        let over = over.clone();
+        std::thread::spawn(move || {
+            let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            while !over.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(u64::from(rng.next_u32() % 60)));
+                for pid in of_run(mark) {
+                    if rng.next_u32().is_multiple_of(2) {
+                        kill(pid);
+                    }
+                }
+            }
+        })
+    };
+    let report = run(&format!("mode: process, limits: {{ open_files: {mark} }}"));
+    over.store(true, Ordering::Relaxed);
+    killer.join().unwrap();
+    assert!(matches!(report.outcome, Outcome::Done), "{:?}", report.outcome);
+    let sorted = || {
+        let mut rows: Vec<String> =
+            lines(&mill.path("out.jsonl")).iter().map(ToString::to_string).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let with_kills = sorted();
+    let quiet = run("mode: threaded");
+    assert!(matches!(quiet.outcome, Outcome::Done), "{:?}", quiet.outcome);
+    assert_eq!(with_kills, sorted());
+    assert!(mill.rejected().is_empty(), "{:?}", mill.rejected());
+    report
+}
+
+fn restarts(report: &Report) -> u64 {
+    report.stages.iter().filter_map(|s| s.process.as_ref()).map(|p| p.restarts()).sum()
+}
+
+#[test]
+fn stateless_stages() {
+    let report = killed(
+        20_000,
+        1001,
+        &[
+            "{ name: twice, type: map, RUN, with: { set: { twice: n * 2 } } }",
+            "{ name: some, type: filter, RUN, with: { where: n % 3 != 1 } }",
+        ],
+    );
+    assert!(restarts(&report) > 0, "nobody was killed");
+    assert_eq!(stage(&report, "twice").sent.rows, 20_000);
+}
+
+#[test]
+fn stages_that_hold_rows() {
+    let report =
+        killed(20_000, 1002, &["{ type: broken, RUN, with: { column: n, asynchronous: true } }"]);
+    assert!(restarts(&report) > 0, "nobody was killed");
+}
+
+#[test]
+fn stages_that_keep_state() {
+    let report = killed(
+        20_000,
+        1003,
+        &[
+            "{ name: first, type: unseen, RUN, with: { column: n } }",
+            "{ name: sums, type: aggregate, RUN, with: { group_by: [key], \
+               select: { n: max(n), rows: count(*), sum: sum(n) } } }",
+        ],
+    );
+    assert!(restarts(&report) > 0, "nobody was killed");
+}
