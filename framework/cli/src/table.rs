@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use gristmill_runtime::{Report, StageStatus};
+use gristmill_stage::option::ByteSize;
 
 use crate::figures::{count, percent, rate, time};
 
@@ -23,8 +24,43 @@ const HEAD: [&str; 12] = [
     "errors",
 ];
 
-/// A row for each stage.
-pub fn table(report: &Report) -> String {
+const PROCESSES: [&str; 6] =
+    ["child processes of", "processes", "restarts", "cpu", "peak memory", "died of"];
+
+/// A row for each stage, and a second table for the child processes, if there were some.
+pub fn tables(report: &Report) -> String {
+    match processes(report) {
+        None => table(report),
+        Some(processes) => format!("{}\n{processes}", table(report)),
+    }
+}
+
+fn processes(report: &Report) -> Option<String> {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_header(PROCESSES);
+    for stage in &report.stages {
+        let Some(process) = &stage.process else { continue };
+        let causes: Vec<_> = process
+            .deaths
+            .iter()
+            .map(|(class, n)| format!("{} {}", class.name(), count(*n)))
+            .collect();
+        table.add_row([
+            stage.name.clone(),
+            count(stage.workers as u64),
+            count(process.restarts()),
+            time(process.cpu),
+            ByteSize(process.peak_memory).to_string(),
+            causes.join(", "),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1).take(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    (!table.is_empty()).then(|| table.to_string())
+}
+
+fn table(report: &Report) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_header(HEAD);
     for stage in &report.stages {

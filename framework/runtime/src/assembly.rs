@@ -143,6 +143,7 @@ impl Shared<'_> {
             .with_schemas(plan.input.clone(), plan.output.clone())
             .with_batch(plan.batch)
             .with_ordered(plan.ordered)
+            .with_resumable(false)
             .with_waker(bell.clone().into())
             .with_origins(self.origins.clone())
             .with_redact({

@@ -12,6 +12,7 @@ use metrics::{Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::meter::CallObserver;
+use crate::process::{DeathClass, ProcessStatus};
 use crate::run::Board;
 use crate::status::Sum;
 
@@ -40,6 +41,20 @@ const METRICS: &[(&str, Type, Option<Unit>, &str)] = &[
         None,
         "Bytes that the channel in front of the stage can hold.",
     ),
+    (
+        DEATHS,
+        Type::Counter,
+        None,
+        "Child processes of the stage that died and were replaced, by cause.",
+    ),
+    (
+        CPU,
+        Type::Gauge,
+        None,
+        "Processor seconds of the stage's child processes, the dead ones included.",
+    ),
+    (MEMORY, Type::Gauge, None, "Bytes resident in the stage's child processes."),
+    (PEAK, Type::Gauge, None, "The most bytes that one child process of the stage had resident."),
 ];
 
 const ROWS_IN: &str = "gristmill_stage_rows_in_total";
@@ -59,6 +74,10 @@ const QUEUE_ROWS: &str = "gristmill_queue_rows";
 const QUEUE_BYTES: &str = "gristmill_queue_bytes";
 const QUEUE_ROWS_LIMIT: &str = "gristmill_queue_limit_rows";
 const QUEUE_BYTES_LIMIT: &str = "gristmill_queue_limit_bytes";
+const DEATHS: &str = "gristmill_stage_process_deaths_total";
+const CPU: &str = "gristmill_stage_process_cpu_seconds_total";
+const MEMORY: &str = "gristmill_stage_process_resident_memory_bytes";
+const PEAK: &str = "gristmill_stage_process_resident_memory_peak_bytes";
 
 /// Upper bounds of the duration histogram, in seconds: 10 µs to 10 s, about three to a decade.
 const BUCKETS: [f64; 19] = [
@@ -171,7 +190,7 @@ impl Source {
         let mut text = self.metrics.handle.render();
         // The recorder knows counters of whole numbers only, so seconds are set as gauges; they
         // only grow, and Prometheus must know.
-        for name in [BUSY, WAITING, BLOCKED] {
+        for name in [BUSY, WAITING, BLOCKED, CPU] {
             text = text.replace(&format!("# TYPE {name} gauge"), &format!("# TYPE {name} counter"));
         }
         text
@@ -203,6 +222,21 @@ impl Source {
             self.metrics.gauge(name, labels(), value.as_secs_f64());
         }
         self.metrics.gauge(WORKERS, labels(), plan.stages[stage].workers as f64);
+        if let Some(processes) = self.board.processes(stage) {
+            self.read_processes(plan, stage, &processes);
+        }
+    }
+
+    fn read_processes(&self, plan: &Plan, stage: StageId, processes: &ProcessStatus) {
+        let labels = || labels(plan, stage);
+        for class in DeathClass::ALL {
+            let mut labels = labels();
+            labels.push(Label::new("cause", class.name()));
+            self.metrics.counter(DEATHS, labels, processes.died_of(class));
+        }
+        self.metrics.gauge(CPU, labels(), processes.cpu.as_secs_f64());
+        self.metrics.gauge(MEMORY, labels(), processes.memory as f64);
+        self.metrics.gauge(PEAK, labels(), processes.peak_memory as f64);
     }
 
     fn read_queue(&self, plan: &Plan, edge: usize) {

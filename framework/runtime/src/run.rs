@@ -307,13 +307,19 @@ impl Board {
             times: sum.times,
             call_p50,
             call_p99,
-            process: (stage.mode == Mode::Process).then(|| {
-                let mut sum = ProcessStatus::default();
-                meters().filter_map(Meter::vitals).for_each(|vitals| vitals.add_to(&mut sum));
-                sum
-            }),
+            process: self.processes(id),
             queues: stage.inputs.iter().map(|&edge| self.queue(edge)).collect(),
         }
+    }
+
+    /// The child processes of a stage, if it runs in some.
+    pub(crate) fn processes(&self, id: usize) -> Option<ProcessStatus> {
+        (self.plan.stages[id].mode == Mode::Process).then(|| {
+            let mut sum = ProcessStatus::default();
+            let vitals = self.meters[id].iter().filter_map(|meter| meter.vitals());
+            vitals.for_each(|vitals| vitals.add_to(&mut sum));
+            sum
+        })
     }
 
     pub(crate) fn queue(&self, edge: usize) -> QueueStatus {

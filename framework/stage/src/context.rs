@@ -103,6 +103,7 @@ pub struct BuildContext {
     batch: BatchTarget,
     ordered: bool,
     restored: Snapshot,
+    resumable: bool,
     waker: Waker,
     clock: Arc<dyn Clock>,
     origins: Arc<Origins>,
@@ -123,6 +124,7 @@ impl BuildContext {
             batch: BatchTarget::default(),
             ordered: false,
             restored: Snapshot::Stateless,
+            resumable: true,
             waker: Waker::noop().clone(),
             clock,
             origins: Arc::default(),
@@ -166,6 +168,13 @@ impl BuildContext {
     #[must_use]
     pub fn with_restored(mut self, restored: Snapshot) -> Self {
         self.restored = restored;
+        self
+    }
+
+    /// Says whether another run may go on from the snapshots of this one.
+    #[must_use]
+    pub fn with_resumable(mut self, resumable: bool) -> Self {
+        self.resumable = resumable;
         self
     }
 
@@ -239,6 +248,12 @@ impl BuildContext {
     /// The state to go on from.
     pub fn restored(&self) -> &Snapshot {
         &self.restored
+    }
+
+    /// Whether another run may go on from the snapshots of this one. If not, snapshots serve this run
+    /// alone, and what they name (a file aside) is to be removed when the stage is dropped.
+    pub fn resumable(&self) -> bool {
+        self.resumable
     }
 
     /// Wakes the stage: its [`wake`](crate::Transform::wake) or [`poll`](crate::Source::poll) is

@@ -15,6 +15,8 @@ pub(crate) struct Target {
     sink: Sink,
     /// Bytes written so far.
     written: u64,
+    /// Whether a file aside that is in a snapshot stays when the target is dropped.
+    outlives: bool,
 }
 
 enum Sink {
@@ -42,13 +44,13 @@ pub(crate) struct Aside {
 impl Target {
     /// Stdout, shared with whoever else writes to it.
     pub(crate) fn stdout() -> Self {
-        Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0 }
+        Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0, outlives: true }
     }
 
     /// A file. With `append` the rows are added to it at the end, all at once.
     pub(crate) fn create(path: &Path, append: bool, restored: Option<Aside>) -> Result<Self> {
         let name = path.display().to_string();
-        let opened = |sink, written| Self { name: name.clone(), sink, written };
+        let opened = |sink, written| Self { name: name.clone(), sink, written, outlives: true };
         let wrong = |e: io::Error| Error::io(format!("{name} cannot be written: {e}"));
         // What a link points to is replaced, not the link.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -67,6 +69,12 @@ impl Target {
             None => (beside(&path, found).map_err(wrong)?, 0),
         };
         Ok(opened(Sink::Aside { aside, path, append }, written))
+    }
+
+    /// Says whether a later run may go on with the file aside.
+    pub(crate) fn outlives(mut self, outlives: bool) -> Self {
+        self.outlives = outlives;
+        self
     }
 
     /// Whether rows of an earlier run come before those that are written.
@@ -120,7 +128,7 @@ impl Target {
         };
         let synced = aside.as_file().sync_data();
         // From here on a later run may need it, so it outlives this stage.
-        aside.disable_cleanup(true);
+        aside.disable_cleanup(self.outlives);
         let file = aside.path().to_owned();
         synced.map_err(|e| self.failed(&e))?;
         Ok(Some(Aside { file, bytes, finished: false }))

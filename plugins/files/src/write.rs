@@ -166,7 +166,8 @@ impl StageSpec for Write {
         let restored: Option<Aside> = context.restored().value(VERSION)?;
         let target = match options.path.as_str() {
             "-" => Target::stdout(),
-            _ => Target::create(&options.path(context.instance()), options.append, restored)?,
+            _ => Target::create(&options.path(context.instance()), options.append, restored)?
+                .outlives(context.resumable()),
         };
         let mut writer = Writer { encoder, target, bytes: Vec::new() };
         if options.header && !writer.target.continues() {

@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::progress::Progress;
 use crate::say::say;
 use crate::signals::Signals;
-use crate::table::table;
+use crate::table::tables;
 
 /// How long stages may take to see that a run was broken off.
 const GRACE: Duration = Duration::from_secs(2);
@@ -64,7 +64,7 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     }
     let report = watch(run, &signals, args.quiet);
     if !args.quiet {
-        tell(&table(&report));
+        tell(&tables(&report));
     }
     let (exit, lines) = end(&report, &files, args.quiet);
     lines.iter().for_each(|line| tell(line));

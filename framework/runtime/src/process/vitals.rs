@@ -35,6 +35,12 @@ pub struct ProcessStatus {
 }
 
 impl ProcessStatus {
+    /// How many died in this way.
+    pub fn died_of(&self, class: DeathClass) -> u64 {
+        let found = self.deaths.iter().find(|(known, _)| *known == class);
+        found.map_or(0, |(_, count)| *count)
+    }
+
     /// How many died and were replaced.
     pub fn restarts(&self) -> u64 {
         self.deaths.iter().map(|(_, count)| count).sum()

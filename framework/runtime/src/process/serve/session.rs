@@ -299,6 +299,7 @@ fn build(
         .with_batch(BatchTarget { rows: open.batch.rows, bytes: open.batch.bytes })
         .with_ordered(open.ordered)
         .with_restored(restored)
+        .with_resumable(false)
         .with_waker(bell.clone().into())
         .with_origins(Arc::new(origins))
         .with_runtime(Arc::new(move || own.handle()));
