@@ -48,12 +48,78 @@ fn branches() {
 }
 
 #[test]
+fn five_hundred_requests() {
+    insta::assert_snapshot!(result("five-hundred-requests.yaml", 0));
+}
+
+#[test]
+fn parallelism_asymmetric() {
+    insta::assert_snapshot!(result("parallelism/asymmetric.yaml", 0));
+}
+
+#[test]
+fn parallelism_hash() {
+    insta::assert_snapshot!(result("parallelism/hash.yaml", 0));
+}
+
+#[test]
+fn parallelism_hybrid() {
+    insta::assert_snapshot!(result("parallelism/hybrid.yaml", 0));
+}
+
+#[test]
+fn parallelism_kernel_level() {
+    insta::assert_snapshot!(result("parallelism/kernel-level.yaml", 0));
+}
+
+#[test]
+fn parallelism_many_to_many() {
+    insta::assert_snapshot!(result("parallelism/many-to-many.yaml", 0));
+}
+
+#[test]
+fn parallelism_shared() {
+    insta::assert_snapshot!(result("parallelism/shared.yaml", 0));
+}
+
+#[test]
+fn parallelism_stages() {
+    insta::assert_snapshot!(result("parallelism/stages.yaml", 0));
+}
+
+#[test]
+fn parallelism_symmetric() {
+    insta::assert_snapshot!(result("parallelism/symmetric.yaml", 0));
+}
+
+#[test]
+fn parallelism_tasks() {
+    insta::assert_snapshot!(result("parallelism/tasks.yaml", 0));
+}
+
+#[test]
+fn parallelism_two_level() {
+    insta::assert_snapshot!(result("parallelism/two-level.yaml", 0));
+}
+
+#[test]
+fn parallelism_user_level() {
+    insta::assert_snapshot!(result("parallelism/user-level.yaml", 0));
+}
+
+#[test]
 fn all_pipelines_have_a_test() {
     let tests = include_str!("pipelines.rs");
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yaml") {
-            assert!(tests.contains(&format!("\"{name}\"")), "{name} has no test");
+    let mut folders = vec![folder()];
+    while let Some(inner) = folders.pop() {
+        for entry in std::fs::read_dir(inner).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder()).unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".yaml") {
+                assert!(tests.contains(&format!("\"{name}\"")), "{name} has no test");
+            }
         }
     }
 }

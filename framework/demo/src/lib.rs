@@ -12,6 +12,7 @@
 //! | `/list/{page}` | 20 links to items and one to the next page |
 //! | `/status/{code}` | that status, 200 to 599 |
 //! | `/delay/{ms}` | a page after that time; so does `?delay=50ms` on every address |
+//! | `?together={n}` on every address | waits until `n` such requests wait at once; `&door={name}` waits apart from others |
 //! | `/flaky/{n}` | 503 on the first request for that `n`, then the item |
 //! | `/retry-after/{s}`, `/retry-after/{s}/{id}` | 429 with `Retry-After` until `s` seconds after the first request |
 //! | `/redirect/{k}`, `/redirect/loop` | `k` redirects that end at `/item/{k}`; a loop |
@@ -32,6 +33,7 @@
 
 mod body;
 mod charset;
+mod door;
 mod gzip;
 mod item;
 mod page;

@@ -150,13 +150,14 @@ pub(crate) fn json(item: &Item) -> String {
 
 /// The page that explains the site.
 pub(crate) fn index() -> String {
-    const PLACES: [(&str, &str); 16] = [
+    const PLACES: [(&str, &str); 17] = [
         ("/item/1", "a page of the shop; numbers from 0 to 1,000,000"),
         ("/item/1.json", "the same item as JSON"),
         ("/list/1", "20 links to items"),
         ("/status/418", "any status from 200 to 599"),
         ("/delay/250", "an answer after so many milliseconds"),
         ("/item/1?delay=250ms", "every address takes a delay"),
+        ("/item/1?together=2", "waits until so many wait at once; &amp;door=name keeps them apart"),
         ("/flaky/1", "503 at first, then the item"),
         ("/retry-after/2", "429 with Retry-After, until that time is over"),
         ("/redirect/3", "so many redirects, then an item; /redirect/loop has no end"),

@@ -19,6 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use crate::body::Body;
+use crate::door::Doors;
 use crate::item::Item;
 use crate::page::Pages;
 use crate::{charset, gzip, page};
@@ -46,6 +47,7 @@ pub(crate) struct Shop {
     failed: Mutex<HashSet<u64>>,
     /// When each address of `/retry-after/…` was asked for first.
     parked: Mutex<HashMap<(u64, u64), Instant>>,
+    doors: Doors,
 }
 
 impl Shop {
@@ -55,6 +57,7 @@ impl Shop {
             requests: AtomicU64::new(0),
             failed: Mutex::default(),
             parked: Mutex::default(),
+            doors: Doors::default(),
         }
     }
 
@@ -62,11 +65,21 @@ impl Shop {
         self.requests.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn waiting(&self) -> u64 {
+        self.doors.waiting()
+    }
+
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if let Some(delay) = request.uri().query().and_then(delay) {
-            tokio::time::sleep(delay).await;
+        if let Some(query) = request.uri().query() {
+            if let Some(wanted) = parameter(query, "together").and_then(parse) {
+                self.doors.pass(wanted, parameter(query, "door").unwrap_or_default()).await;
+            }
+            // Even a sleep of nothing takes up to a millisecond.
+            if let Some(delay) = delay(query).filter(|delay| !delay.is_zero()) {
+                tokio::time::sleep(delay).await;
+            }
         }
         let path = request.uri().path();
         if path == "/echo" {

@@ -64,6 +64,11 @@ impl DemoSite {
         self.shop.requests()
     }
 
+    /// How many requests wait at this moment for others, because of `?together={n}`.
+    pub fn waiting(&self) -> u64 {
+        self.shop.waiting()
+    }
+
     /// Waits for as long as the site runs: until the program ends.
     pub fn wait(mut self) {
         for thread in self.threads.drain(..) {

@@ -192,6 +192,42 @@ fn a_request_is_echoed() {
 }
 
 #[test]
+fn requests_wait_until_enough_wait_at_once() {
+    let site = start();
+    // Sends a request and does not wait for its answer.
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(site.addr()).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let until = |waiting: u64| {
+        while site.waiting() != waiting {
+            std::thread::yield_now();
+        }
+    };
+    // One that leaves does not count.
+    let leaver = ask("/item/1?together=3");
+    until(1);
+    drop(leaver);
+    until(0);
+    let mut held: Vec<_> = (1..=2).map(|n| ask(&format!("/item/{n}?together=3"))).collect();
+    held.push(ask("/item/3?together=3&door=other"));
+    until(3);
+    assert_eq!(get(&site, "/item/9?together=1").status, 200, "nobody to wait for");
+    assert_eq!(site.waiting(), 3);
+    // The third opens the door for all, those of the other door excepted, and it stays open.
+    assert_eq!(get(&site, "/item/4?together=3").status, 200);
+    assert_eq!(site.waiting(), 1);
+    for stream in &mut held[..2] {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert_eq!(get(&site, "/item/5?together=3").status, 200);
+}
+
+#[test]
 fn it_stops_though_requests_hang() {
     let site = DemoSite::builder()
         .threads(2)
