@@ -6,9 +6,10 @@
 mod collatz;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use gristmill_config::{Mode, Pipeline, StageDef};
-use gristmill_runtime::{Collect, Outcome, Run, RunOptions};
+use gristmill_runtime::{Collect, Outcome, Run, RunOptions, WorkerCommand};
 use gristmill_stage::{Registry, rows};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,19 +22,28 @@ struct Longest {
     most_steps: i64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    // The kinds that the pipeline may name: some built-in ones, our own, and one that collects.
+/// The kinds that the pipeline may name: some built-in ones, and our own.
+fn kinds() -> Registry {
     let mut registry = Registry::new();
     gristmill_generate::register(&mut registry);
     gristmill_sql::register(&mut registry);
     registry.add(collatz::Collatz);
+    registry
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // Stages with the mode `process` run in this very program, started again.
+    if let Some(exit) = gristmill_runtime::worker(&kinds()) {
+        return Ok(exit);
+    }
+    let mut registry = kinds();
     let results = Collect::new("collect");
     registry.add_kind(results.kind());
 
     // `gristmill_config::load` takes the same pipeline as YAML.
     let pipeline = Pipeline::new("collatz")
         .stage(StageDef::new("numbers", "generate").with(json!({ "count": 10_000 })))
-        .stage(StageDef::new("steps", "collatz").mode(Mode::Threaded).workers(2))
+        .stage(StageDef::new("steps", "collatz").mode(Mode::Process).workers(2))
         .stage(StageDef::new("longest", "aggregate").with(json!({
             "group_by": ["odd"],
             "select": { "numbers": "count(*)", "most_steps": "max(steps)" },
@@ -41,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .stage(StageDef::new("result", "collect"));
     let plan = pipeline.plan(&registry).map_err(|problems| problems.render(false))?;
 
-    let report = Run::start(plan, &registry, RunOptions::default())
+    let worker = Some(WorkerCommand::this_program());
+    let report = Run::start(plan, &registry, RunOptions { worker, ..RunOptions::default() })
         .map_err(|failure| failure.to_string())?
         .wait();
     if let Outcome::Failed(failure) = report.outcome {
@@ -57,5 +68,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         let which = if odd { "odd" } else { "even" };
         println!("{numbers} {which} numbers, at most {most_steps} steps");
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -101,6 +101,24 @@ fn words() {
             "pool_with_threads",
             &around("  - type: fetch\n    run: { mode: threaded, pool: default }"),
         ),
+        (
+            "process_with_pool",
+            &around("  - type: fetch\n    run: { mode: process, pool: default }"),
+        ),
+        (
+            "limits_of_threads",
+            &around(
+                "  - type: fetch\n    run: { mode: threaded, timeout: 5s, limits: { memory: 1GiB } }",
+            ),
+        ),
+        (
+            "limit_unknown",
+            &around("  - type: fetch\n    run: { mode: process, limits: { ram: 1GiB } }"),
+        ),
+        (
+            "limit_is_no_size",
+            &around("  - type: fetch\n    run: { mode: process, limits: { memory: much } }"),
+        ),
         ("nice", "pools: { a: { nice: 20 } }\nstages: []\n"),
         ("bad_size", "channel: { bytes: 12 parsecs }\nstages: []\n"),
         ("size_zero", "channel: { bytes: 0 }\nstages: []\n"),

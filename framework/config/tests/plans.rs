@@ -5,6 +5,7 @@
 mod kinds;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gristmill_config::{
     Bound, Distribution, Mode, Pipeline, Plan, StageDef, Variables, json_schema,
@@ -19,6 +20,28 @@ fn plan(text: &str) -> Plan {
 
 fn names(plan: &Plan) -> Vec<&str> {
     plan.stages.iter().map(|stage| stage.name.as_str()).collect()
+}
+
+#[test]
+fn child_processes() {
+    let plan = plan(&format!(
+        "{SOURCE}  - type: discard\n    run: {{ mode: process, workers: 2, timeout: 5m, restarts: 3, env: [TOKEN], \
+         limits: {{ memory: 512MiB, cpu: 60s, open_files: 64 }} }}\n"
+    ));
+    let stage = &plan.stages[1];
+    assert_eq!((stage.mode, stage.workers), (Mode::Process, 2));
+    let limits = &stage.process.limits;
+    assert_eq!(limits.memory, Some(512 << 20));
+    assert_eq!(limits.cpu, Some(Duration::from_secs(60)));
+    assert_eq!(limits.open_files, Some(64));
+    assert_eq!(stage.process.timeout, Some(Duration::from_secs(300)));
+    assert_eq!(
+        (stage.process.restarts, stage.process.env.as_slice()),
+        (3, &["TOKEN".to_owned()][..])
+    );
+    // Two batches are under way to each child, and two on their way back.
+    assert_eq!(stage.kept_bytes(), 4 * (8 << 20));
+    assert_eq!(plan.stages[0].kept_bytes(), 0);
 }
 
 #[test]

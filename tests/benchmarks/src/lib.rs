@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gristmill_config::{Source, Variables, load};
-use gristmill_runtime::{Outcome, Report, Run, RunOptions};
+use gristmill_runtime::{Outcome, Report, Run, RunOptions, WorkerCommand};
 use gristmill_stage::Registry;
 
 /// One side of a comparison: a name, and how to run it once.
@@ -86,18 +86,25 @@ pub fn built_in() -> Registry {
 /// Runs a pipeline to its end.
 #[expect(clippy::panic, reason = "a benchmark that does not run must not print figures")]
 pub fn run(yaml: &str, registry: &Registry) -> Report {
+    let report = start(yaml, registry).wait();
+    match &report.outcome {
+        Outcome::Done => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Starts a pipeline. Its child processes, if it has some, are this very program.
+#[expect(clippy::panic, reason = "a benchmark that does not run must not print figures")]
+pub fn start(yaml: &str, registry: &Registry) -> Run {
     let source = Source::new("benchmark.yaml", yaml);
     let plan = match load(&source, &Variables::new(), registry) {
         Ok(plan) => plan,
         Err(problems) => panic!("{}", problems.render(false)),
     };
-    let report = match Run::start(plan, registry, RunOptions::default()) {
-        Ok(run) => run.wait(),
+    let worker = Some(WorkerCommand::this_program());
+    match Run::start(plan, registry, RunOptions { worker, ..RunOptions::default() }) {
+        Ok(run) => run,
         Err(failure) => panic!("{failure}"),
-    };
-    match &report.outcome {
-        Outcome::Done => report,
-        other => panic!("{other:?}"),
     }
 }
 

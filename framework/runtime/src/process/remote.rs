@@ -179,6 +179,7 @@ impl Keeper {
     /// Another child in the place of the one that died; none when the run is over or has failed.
     async fn replace(&self, cause: Option<Death>) -> Option<Connection> {
         let mut stillborn = 0;
+        let noticed = self.spec.clock.now();
         let (slot, vitals) = (self.slot.clone(), self.spec.vitals.clone());
         let mut death = blocking(move || {
             let child = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -200,6 +201,8 @@ impl Keeper {
             match blocking(move || spec.start(&snapshot)).await? {
                 Ok((child, connection)) => {
                     self.settle_in(child);
+                    let took = self.spec.clock.now().saturating_sub(noticed);
+                    self.spec.vitals.restarted(took);
                     return Some(connection);
                 }
                 Err(NoChild::Error(error)) => {

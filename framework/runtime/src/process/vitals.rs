@@ -1,5 +1,6 @@
 //! What is known of the child processes of one worker, the dead ones included.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,12 @@ struct Known {
     cpu: Duration,
     memory: u64,
     peak_memory: u64,
+    /// How long it took until another child was at work; the latest of them.
+    restarts: VecDeque<Duration>,
 }
+
+/// So many restarts are remembered.
+const REMEMBERED: usize = 1024;
 
 /// The child processes of a stage, added up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub struct ProcessStatus {
     pub memory: u64,
     /// The most bytes that one of them ever had resident.
     pub peak_memory: u64,
+    /// Of a hundred restarts, 99 had another child at work in this time after a death was noticed.
+    pub restart_p99: Duration,
 }
 
 impl ProcessStatus {
@@ -75,9 +83,22 @@ impl Vitals {
         }
     }
 
+    /// Another is at work, so long after the death was noticed.
+    pub(crate) fn restarted(&self, took: Duration) {
+        let mut known = self.lock();
+        if known.restarts.len() == REMEMBERED {
+            known.restarts.pop_front();
+        }
+        known.restarts.push_back(took);
+    }
+
     /// Adds what is known to a sum.
     pub(crate) fn add_to(&self, sum: &mut ProcessStatus) {
         let known = self.lock();
+        let mut restarts: Vec<Duration> = known.restarts.iter().copied().collect();
+        restarts.sort_unstable();
+        let p99 = restarts.get((restarts.len() * 99 / 100).min(restarts.len().saturating_sub(1)));
+        sum.restart_p99 = sum.restart_p99.max(p99.copied().unwrap_or_default());
         for (class, count) in DeathClass::ALL.into_iter().zip(known.deaths) {
             match sum.deaths.iter_mut().find(|(known, _)| *known == class) {
                 Some((_, sum)) => *sum += count,

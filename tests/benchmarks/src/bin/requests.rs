@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The modes to measure.
-const MODES: [&str; 2] = ["threaded", "pooled"];
+const MODES: [&str; 3] = ["threaded", "pooled", "process"];
 /// How many requests are under way at once.
 const CONCURRENCY: u32 = 64;
 
