@@ -11,7 +11,7 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
@@ -71,7 +71,7 @@ fn children_and_their_files_go_with_a_killed_parent() {
 fn ctrl_c_twice_leaves_nothing() {
     let place = Place::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let parent = waiting(&place, &listener);
+    let mut parent = waiting(&place, &listener);
     let _held = listener.accept().unwrap();
     let children = children(parent.id());
     let pid = Pid::from_raw(i32::try_from(parent.id()).unwrap()).unwrap();
@@ -81,13 +81,17 @@ fn ctrl_c_twice_leaves_nothing() {
         let _ = kill_process(Pid::from_raw(*child).unwrap(), Signal::INT);
     }
     kill_process(pid, Signal::INT).unwrap();
-    // The first is worked off before the second counts.
-    while !fs::read_to_string(format!("/proc/{}/stat", parent.id())).unwrap().contains(") S ") {
-        std::thread::yield_now();
+    // Two signals at once would be one.
+    let mut stderr = BufReader::new(parent.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("stopping") {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended after one");
     }
     kill_process(pid, Signal::INT).unwrap();
-    let ended = ended(parent.wait_with_output().unwrap());
-    assert!(ended.code == 130, "{}", ended.stderr);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(parent.wait().unwrap().code(), Some(130), "{rest}");
     assert!(children.iter().all(|pid| !lives(*pid)));
     assert_eq!(place.files(), ["pipeline.yaml"]);
 }

@@ -34,6 +34,8 @@ pub(crate) struct Run {
     pub(crate) workers: usize,
     pub(crate) pool: usize,
     pub(crate) process: ProcessPlan,
+    /// Remarks for whoever reads the plan.
+    pub(crate) notes: Vec<String>,
     pub(crate) ordered: bool,
     pub(crate) distribution: Distribution,
 }
@@ -103,6 +105,8 @@ struct Settings {
     workers: usize,
     pool: usize,
     process: ProcessPlan,
+    /// Words under `run` that mean nothing in this mode.
+    idle: Vec<&'static str>,
     ordered: bool,
     asked: Option<Distribution>,
 }
@@ -134,7 +138,8 @@ impl Checker<'_> {
             Some(ModeWord::Pooled) | None => Mode::Pooled,
             Some(ModeWord::Process) => Mode::Process,
         };
-        let process = self.process(stage, &words.run, mode);
+        let process = Self::process(&words.run);
+        let idle = if mode == Mode::Process { Vec::new() } else { words.run.of_process() };
         let pool = self.pool(stage, &words.run, mode);
         let distribute = channel.and_then(|node| node.entry("distribute"));
         let asked = match (&words.channel.distribute, distribute) {
@@ -154,25 +159,14 @@ impl Checker<'_> {
             workers: words.run.workers.unwrap_or(1),
             pool: pool.unwrap_or(0),
             process,
+            idle,
             ordered: words.run.ordered,
             asked,
         })
     }
 
     /// What the words say of child processes.
-    fn process(&mut self, stage: &Declared<'_>, run: &RunWords, mode: Mode) -> ProcessPlan {
-        let words = stage.node.get("run");
-        for word in run.of_process().into_iter().filter(|_| mode != Mode::Process) {
-            let mark = words.and_then(|words| words.entry(word)).map_or(stage.mark, |e| e.key_span);
-            let mode = mode.name();
-            self.problems.push(
-                Problem::at(
-                    mark,
-                    format!("`{word}` goes with `mode: process`; {mode} workers have no process of their own"),
-                )
-                .help(format!("leave `{word}` out, or write `mode: process`")),
-            );
-        }
+    fn process(run: &RunWords) -> ProcessPlan {
         let standard = ProcessPlan::default();
         ProcessPlan {
             limits: ProcessLimits {
@@ -310,7 +304,13 @@ impl Checker<'_> {
         planned: &Planned,
         input: &Schema,
     ) -> Option<Run> {
-        let Settings { mode, workers, pool, mut process, ordered, asked } = settings;
+        let Settings { mode, workers, pool, mut process, idle, ordered, asked } = settings;
+        // Not an error: one word changes the mode, and the others may stay.
+        let notes = idle.into_iter().map(|word| {
+            let mode = mode.name();
+            format!("`{word}` does nothing here: it goes with `mode: process`, not `{mode}`")
+        });
+        let notes = notes.collect();
         if planned.blocks && process.timeout == ProcessPlan::default().timeout {
             // It may wait for ever, and nothing is wrong.
             process.timeout = None;
@@ -334,7 +334,7 @@ impl Checker<'_> {
         self.problems.extend(found);
         match decided {
             Ok(distribution) => {
-                fits.then_some(Run { mode, workers, pool, process, ordered, distribution })
+                fits.then_some(Run { mode, workers, pool, process, notes, ordered, distribution })
             }
             // A column that does not exist was the point already.
             Err(problem) => {

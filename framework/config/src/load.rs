@@ -148,7 +148,7 @@ fn assemble(
             holds: checked.planned.holds,
             blocks: checked.planned.blocks,
             writes: std::mem::take(&mut checked.planned.writes),
-            notes: std::mem::take(&mut checked.planned.notes),
+            notes: run.notes.iter().cloned().chain(checked.planned.notes.drain(..)).collect(),
         });
     }
     clamp_batches(&mut stages, &edges);

@@ -106,12 +106,6 @@ fn words() {
             &around("  - type: fetch\n    run: { mode: process, pool: default }"),
         ),
         (
-            "limits_of_threads",
-            &around(
-                "  - type: fetch\n    run: { mode: threaded, timeout: 5s, limits: { memory: 1GiB } }",
-            ),
-        ),
-        (
             "limit_unknown",
             &around("  - type: fetch\n    run: { mode: process, limits: { ram: 1GiB } }"),
         ),

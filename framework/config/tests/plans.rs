@@ -45,6 +45,14 @@ fn child_processes() {
 }
 
 #[test]
+fn what_means_nothing_in_a_mode_may_stay() {
+    let plan =
+        plan(&format!("{SOURCE}  - type: discard\n    run: {{ mode: threaded, timeout: 5m }}\n"));
+    let [note] = &plan.stages[1].notes[..] else { panic!("{:?}", plan.stages[1].notes) };
+    assert_eq!(note, "`timeout` does nothing here: it goes with `mode: process`, not `threaded`");
+}
+
+#[test]
 fn the_whole_of_it() {
     let plan = plan(
         "name: shop-prices

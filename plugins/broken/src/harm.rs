@@ -52,8 +52,9 @@ impl Harm {
                     std::hint::black_box(&held);
                 }
             }
+            // As a file that never has anything to read; it costs no processor time.
             Self::Hang => loop {
-                std::thread::park();
+                signal(Signal::STOP);
             },
             Self::Spin => loop {
                 std::hint::spin_loop();
