@@ -19,6 +19,7 @@
 pub mod concurrent;
 mod context;
 mod error;
+pub mod keys;
 mod kind;
 pub mod option;
 mod registry;

@@ -18,7 +18,7 @@ mod write;
 
 use gristmill_stage::Registry;
 
-pub use format::{ColumnType, Columns, Format};
+pub use format::{Columns, Format};
 pub use options::ReadOptions;
 pub use read::Read;
 pub use write::{Write, WriteFormat, WriteOptions};

@@ -28,7 +28,8 @@ pub struct ReadOptions {
     #[serde(default)]
     format: Option<Format>,
     /// Columns and their types; told from the first rows when left out. CSV columns are found by
-    /// their names in the header, without a header by their order.
+    /// their names in the header, without a header by their order. `string` takes numbers and
+    /// booleans of JSON as their text; a `timestamp` is RFC 3339, UTC where no offset is given.
     #[serde(default)]
     columns: Option<Columns>,
     /// How many rows to look at when columns are not declared.

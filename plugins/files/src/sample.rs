@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 use serde_json::Value;
 
 use crate::decode::without_end;
-use crate::format::timestamp;
 use crate::records::{Part, Records};
 
 /// The first records, as texts. Too long ones are passed over.
@@ -79,7 +79,7 @@ pub(crate) fn csv(names: &[String], records: &[Vec<u8>], delimiter: u8) -> Schem
 fn settled(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Null => DataType::Utf8,
-        DataType::Timestamp(..) => timestamp(),
+        DataType::Timestamp(..) => ColumnType::Timestamp.data_type(),
         DataType::List(item) => DataType::List(settled(item)),
         DataType::Struct(fields) => {
             let mut fields: Vec<FieldRef> = fields.iter().map(settled).collect();
