@@ -10,6 +10,7 @@ mod exact;
 mod format;
 mod options;
 mod paths;
+mod pipe;
 mod read;
 mod records;
 mod sample;

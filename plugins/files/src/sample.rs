@@ -15,7 +15,8 @@ pub(crate) fn first(records: &mut Records, rows: usize) -> std::io::Result<Vec<V
     let mut found = Vec::new();
     while found.len() < rows {
         match records.next(rows - found.len(), 1 << 20)? {
-            Part::End => break,
+            // Only files are looked at, and these need no wait.
+            Part::End | Part::Wait => break,
             Part::TooLong { .. } => {}
             Part::Records { records: ranges, .. } => {
                 let text = records.text();
