@@ -32,12 +32,17 @@ impl Header {
                 Part::Records { records: ranges, .. } => {
                     let text = ranges.first().map(|range| &records.text()[range.clone()]);
                     if let Some(record) = text.filter(|record| !sample::is_blank(record)) {
-                        return values(record, delimiter).map(Self::Names);
+                        return values(record, delimiter).map(Self::Names).ok_or_else(unnamed);
                     }
                 }
             }
         }
     }
+}
+
+/// The error for a header that cannot be read.
+pub(crate) fn unnamed() -> Error {
+    Error::data("the first line names no columns: it is not UTF-8")
 }
 
 /// Whether the input is a file that can be read more than once.

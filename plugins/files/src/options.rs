@@ -9,8 +9,8 @@ use gristmill_stage::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::current::{Current, Header, Position, failed, open_at, regular};
-use crate::decode::{Csv, Decoder, values};
+use crate::current::{Current, Header, Position, failed, open_at, regular, unnamed};
+use crate::decode::{Csv, Decoder, Jsonl, values};
 use crate::format::{Columns, Format};
 use crate::paths::{Input, Paths};
 use crate::pipe::{Pipe, Waiting};
@@ -31,7 +31,8 @@ pub struct ReadOptions {
     format: Option<Format>,
     /// Columns and their types; told from the first rows when left out. CSV columns are found by
     /// their names in the header, without a header by their order. `string` takes numbers and
-    /// booleans of JSON as their text; a `timestamp` is RFC 3339, UTC where no offset is given.
+    /// booleans of JSON as their text; `float64` takes `NaN` and `Infinity`, in JSON as texts; a
+    /// `timestamp` is RFC 3339, UTC where no offset is given.
     #[serde(default)]
     columns: Option<Columns>,
     /// How many rows to look at when columns are not declared.
@@ -132,7 +133,7 @@ impl ReadOptions {
         first.retain(|record| !sample::is_blank(record));
         let delimiter = format.delimiter(self.delimiter)?;
         let Some(record) = first.first() else { return Ok(None) };
-        let mut names = values(record, delimiter)?;
+        let mut names = values(record, delimiter).ok_or_else(unnamed)?;
         if self.header {
             first.remove(0);
         } else {
@@ -201,7 +202,7 @@ impl ReadOptions {
         let delimiter = match format {
             Format::Jsonl => {
                 let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
-                return Ok(Some(Decoder::Jsonl { schema: schema.clone(), json }));
+                return Ok(Some(Decoder::Jsonl(Jsonl { schema: schema.clone(), json })));
             }
             Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
             Format::Csv | Format::Tsv => format.delimiter(self.delimiter)?,

@@ -22,7 +22,8 @@ pub struct Write;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteFormat {
-    /// A JSON object per line. Nulls are written; binary is in hex.
+    /// A JSON object per line. Nulls are written; binary is in hex. JSON has no number for NaN and
+    /// the infinities: they are the texts `NaN`, `Infinity` and `-Infinity`.
     Jsonl,
     /// Values between commas. Nested values are JSON text; a null is an empty value.
     Csv,
