@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod exact;
 mod format;
+mod layout;
 mod object;
 mod options;
 mod paths;

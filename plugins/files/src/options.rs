@@ -15,7 +15,7 @@ use crate::format::{Columns, Format};
 use crate::paths::{Input, Paths};
 use crate::pipe::{Pipe, Waiting};
 use crate::records::{Ends, Records};
-use crate::sample;
+use crate::{layout, sample};
 
 /// Options of `read`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -91,6 +91,12 @@ impl ReadOptions {
             }
             return Ok(Arc::new(Schema::new(vec![Field::new("line", DataType::Utf8, false)])));
         }
+        if format == Format::Jsonl {
+            for input in inputs.iter().filter(|input| regular(input)) {
+                let mut records = self.records(format, self.bytes(input, 0, None)?)?;
+                layout::check(&mut records, input)?;
+            }
+        }
         let schema = match &self.columns {
             Some(columns) if columns.0.is_empty() => {
                 return Err(Error::option("columns", "no columns are declared"));
@@ -113,6 +119,7 @@ impl ReadOptions {
             return Err(Error::option("columns", text)
                 .help("declare them: `columns: { name: string, price: float64 }`"));
         }
+        let mut other = None;
         for input in inputs {
             let mut records = self.records(format, self.bytes(input, 0, None)?)?;
             let wanted = self.sample.max(1) + usize::from(self.header);
@@ -124,8 +131,14 @@ impl ReadOptions {
             if let Some(schema) = schema {
                 return Ok(schema);
             }
+            other =
+                other.or(first.iter().find(|line| !line.trim_ascii().is_empty()).map(|_| input));
         }
-        Err(Error::option("columns", "the columns cannot be told: there is no row to look at")
+        let why = match other {
+            Some(input) => format!("{} has no JSON object in its first lines", input.name()),
+            None => "there is no row to look at".to_owned(),
+        };
+        Err(Error::option("columns", format!("the columns cannot be told: {why}"))
             .help("declare them: `columns: { name: string, price: float64 }`"))
     }
 

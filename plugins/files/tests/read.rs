@@ -317,6 +317,34 @@ fn one_row_of_50_mib_passes() {
 }
 
 #[test]
+fn json_that_is_no_json_lines_is_found_before_the_run() {
+    let folder = folder();
+    let array = file(&folder, "array.json", "[\n  {\"a\":1},\n  {\"a\":2}\n]\n");
+    let long = file(&folder, "long.json", format!("[{}]", vec!["{\"a\":1}"; 1000].join(",")));
+    let pretty = file(&folder, "pretty.json", "{\n  \"a\": 1\n}\n");
+    let good = file(&folder, "good.json", "{\"a\":1}\n");
+    for (path, told) in [
+        (&array, "array.json is a JSON array"),
+        (&long, "long.json is a JSON array"),
+        (&pretty, "pretty.json has JSON objects that go over several lines"),
+    ] {
+        for options in [
+            json!({ "path": path }),
+            json!({ "path": [good, path], "columns": { "a": "int64" } }),
+            json!({ "path": path, "max_line": 1000, "columns": { "a": "int64" } }),
+        ] {
+            let error = plan_read(&options).expect_err("no lines");
+            assert_eq!(error.option_path(), Some("path"), "{options}");
+            assert!(error.message().ends_with(told), "{options}: {error}");
+            assert!(error.help_text().is_some_and(|help| help.contains("jq -c")), "{error}");
+        }
+    }
+    let other = file(&folder, "other.jsonl", "\nsome text\n1\n");
+    let error = plan_read(&json!({ "path": other })).expect_err("no rows");
+    assert!(error.message().ends_with("other.jsonl has no JSON object in its first lines"));
+}
+
+#[test]
 fn option_mistakes_name_their_option() {
     let folder = folder();
     let csv = file(&folder, "a.csv", "a,b\n1,2\n");
