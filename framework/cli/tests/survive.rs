@@ -72,6 +72,15 @@ fn a_full_disk_fails_the_run() {
 }
 
 #[test]
+fn a_pipe_by_its_name_is_written_straight() {
+    let place = Place::new();
+    let yaml = "stages:\n  - { type: generate, with: { count: 2 } }\n  - { type: write, with: { path: /dev/stdout, format: jsonl } }\n";
+    place.write("pipeline.yaml", yaml);
+    let ended = place.gristmill(&["run", "--quiet", "pipeline.yaml"]).expect(0);
+    assert_eq!(ended.stdout, "{\"n\":1}\n{\"n\":2}\n");
+}
+
+#[test]
 fn a_reader_that_leaves_ends_the_run_in_peace() {
     let place = Place::new();
     place.write(
