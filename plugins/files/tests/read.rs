@@ -339,6 +339,9 @@ fn json_that_is_no_json_lines_is_found_before_the_run() {
             assert!(error.help_text().is_some_and(|help| help.contains("jq -c")), "{error}");
         }
     }
+    let mixed = file(&folder, "mixed.jsonl", "{\"a\":1,\"b\":1}\n{\"a\":2,\"b\":{}}\n");
+    let error = plan_read(&json!({ "path": mixed })).expect_err("mixed");
+    assert!(error.message().ends_with("values of several kinds in column `b`"), "{error}");
     let other = file(&folder, "other.jsonl", "\nsome text\n1\n");
     let error = plan_read(&json!({ "path": other })).expect_err("no rows");
     assert!(error.message().ends_with("other.jsonl has no JSON object in its first lines"));
