@@ -75,6 +75,29 @@ stages:
 }
 
 #[test]
+fn rejected_rows_keep_all_digits() {
+    let place = Place::new();
+    let yaml = "\
+stages:
+  - { type: generate, with: { count: 1 } }
+  - name: numbers
+    type: map
+    with:
+      select:
+        d: cast('12345678901234567890123456.70' as decimal(38, 2))
+        x: cast('NaN' as double)
+        l: make_array(cast('0.1000000000000000000001' as decimal(38, 22)))
+        t: concat('a', n)
+  - { name: bad, type: filter, with: { where: cast(t as int) > 0 } }
+  - { type: write, with: { path: out.jsonl } }
+";
+    place.run(yaml).expect(3);
+    let letters = place.read("pipeline.rejected.jsonl");
+    let row = r#""row":{"d":12345678901234567890123456.70,"x":"NaN","l":[0.1000000000000000000001],"t":"a1"}}"#;
+    assert!(letters.ends_with(&format!("{row}\n")), "{letters}");
+}
+
+#[test]
 fn too_many_rejected_rows_fail_the_run() {
     let place = Place::new();
     let yaml = "\
@@ -245,8 +268,9 @@ stages:
         "{\"a\":1,\"f\":0.5}\n{\"a\":9007199254740993,\"f\":1.0}\n{\"a\":null,\"f\":null}\n";
     assert_eq!(place.read("out.jsonl"), expected);
     let letters = place.read("pipeline.rejected.jsonl");
-    assert!(letters.contains("in.jsonl:2: field 'a'"), "{letters}");
-    assert!(letters.contains("in.jsonl:4: field 'f': a number is out of range"), "{letters}");
+    assert!(letters.contains("in.jsonl:2: column `a`: `1.9` is not of type int64"), "{letters}");
+    let reason = "in.jsonl:4: column `f`: `1e999` is out of range";
+    assert!(letters.contains(reason), "{letters}");
 }
 
 #[test]

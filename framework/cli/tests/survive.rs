@@ -12,7 +12,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use common::{Place, ended};
 
@@ -69,6 +69,15 @@ fn a_full_disk_fails_the_run() {
     let place = Place::new();
     let yaml = "stages:\n  - { type: generate, with: { count: 100000 } }\n  - { name: full, type: write, with: { path: /dev/full, format: jsonl } }\n";
     place.run(yaml).expect(4).says("stage `full`").says("/dev/full");
+}
+
+#[test]
+fn a_pipe_by_its_name_is_written_straight() {
+    let place = Place::new();
+    let yaml = "stages:\n  - { type: generate, with: { count: 2 } }\n  - { type: write, with: { path: /dev/stdout, format: jsonl } }\n";
+    place.write("pipeline.yaml", yaml);
+    let ended = place.gristmill(&["run", "--quiet", "pipeline.yaml"]).expect(0);
+    assert_eq!(ended.stdout, "{\"n\":1}\n{\"n\":2}\n");
 }
 
 #[test]
@@ -200,6 +209,86 @@ fn one_interrupt_drains_and_publishes() {
     let rows = place.read("out.jsonl").lines().count();
     assert!(rows >= 20, "{rows}\n{}", ended.stderr);
     assert_eq!(place.files(), ["out.jsonl", "pipeline.yaml"]);
+}
+
+/// A pipeline that reads lines from `path`, shows them on stdout and writes them to a file.
+fn reading(path: &str, mode: &str) -> String {
+    format!(
+        "stages:\n  - {{ name: in, type: read, run: {{ mode: {mode} }}, with: {{ path: \"{path}\", format: lines }} }}\n  \
+         - {{ name: show, type: write, with: {{ path: \"-\" }} }}\n  \
+         - {{ name: out, from: in, type: write, with: {{ path: out.jsonl }} }}\n"
+    )
+}
+
+/// Writes a line into what the run reads, interrupts the run when it has shown the line, and lets it
+/// end while the pipe is still open and silent.
+fn interrupt_a_silent_pipe(place: &Place, mut child: Child, mut pipe: impl Write) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    pipe.write_all(b"one\nhalf a li").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "{\"line\":\"one\"}");
+    interrupt(child.id());
+    ended(child.wait_with_output().unwrap()).expect(130).says("the results are complete");
+    assert_eq!(place.read("out.jsonl"), "{\"line\":\"one\"}\n");
+    drop(pipe);
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_stdin() {
+    for mode in ["pooled", "threaded"] {
+        let place = Place::new();
+        place.write("pipeline.yaml", &reading("-", mode));
+        let mut child = place
+            .command(&["run", "pipeline.yaml"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        interrupt_a_silent_pipe(&place, child, stdin);
+    }
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_a_named_pipe() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    for mode in ["pooled", "threaded"] {
+        let place = Place::new();
+        let path = place.path().join("in.pipe");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        place.write("pipeline.yaml", &reading("in.pipe", mode));
+        let child = place
+            .command(&["run", "pipeline.yaml"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Waits until the run has the other end.
+        let pipe = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        interrupt_a_silent_pipe(&place, child, pipe);
+    }
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_a_first_writer() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    let place = Place::new();
+    mkfifoat(CWD, place.path().join("in.pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+    place.write("pipeline.yaml", &reading("in.pipe", "pooled"));
+    let child = place
+        .command(&["run", "pipeline.yaml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once its output is begun, signals are caught.
+    while place.files().len() < 3 {
+        std::thread::yield_now();
+    }
+    interrupt(child.id());
+    ended(child.wait_with_output().unwrap()).expect(130);
+    assert_eq!(place.read("out.jsonl"), "");
 }
 
 #[test]

@@ -10,11 +10,9 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
-use arrow_json::{WriterBuilder, writer::LineDelimited};
 use chrono::{DateTime, SecondsFormat, Utc};
 use gristmill_config::{RejectedPlan, Secrets};
-use gristmill_stage::{Clock, Error, Result};
-use serde_json::{Value, json};
+use gristmill_stage::{Clock, Error, Result, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Control, Failure};
@@ -162,16 +160,18 @@ impl LetterFile {
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let time = DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true);
-        for row in json_rows(&letter.rows)? {
-            let mut line = json!({
-                "stage": &*letter.stage,
-                "reason": letter.reason,
-                "time": time,
-                "origin": { "worker": letter.worker, "batch": letter.batch },
-                "row": row,
-            });
-            redact(&mut line, &self.secrets);
-            writeln!(writer, "{line}").map_err(&wrong)?;
+        let head = serde_json::json!({
+            "stage": &*letter.stage,
+            "reason": letter.reason,
+            "time": time,
+            "origin": { "worker": letter.worker, "batch": letter.batch },
+        });
+        // Left open for the row, which is not parsed again: its numbers stay as they are.
+        let mut head = head.to_string();
+        head.pop();
+        for row in json_rows(&letter.rows)?.lines() {
+            let line = format!("{head},\"row\":{row}}}");
+            writeln!(writer, "{}", redact(&line, &self.secrets)).map_err(&wrong)?;
         }
         Ok(())
     }
@@ -185,40 +185,88 @@ fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Blanks out secrets in texts and in numbers, and leaves the form whole.
-fn redact(value: &mut Value, secrets: &Secrets) {
-    match value {
-        Value::String(text) => {
-            if let Cow::Owned(redacted) = secrets.redact(text) {
-                *text = redacted;
-            }
-        }
-        Value::Number(number) => {
-            if let Cow::Owned(redacted) = secrets.redact(&number.to_string()) {
-                *value = Value::String(redacted);
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, secrets)),
-        Value::Object(values) => values.values_mut().for_each(|value| redact(value, secrets)),
-        Value::Null | Value::Bool(_) => {}
+/// The rows as lines of JSON, nulls included.
+fn json_rows(rows: &RecordBatch) -> Result<String> {
+    if rows.num_columns() == 0 {
+        return Ok("{}\n".repeat(rows.num_rows()));
     }
+    let mut bytes = Vec::new();
+    json::write_lines(rows, &mut bytes)?;
+    String::from_utf8(bytes)
+        .map_err(|e| Error::internal(format!("a rejected row is no JSON text: {e}")))
 }
 
-/// The rows as JSON objects, nulls included.
-fn json_rows(rows: &RecordBatch) -> Result<Vec<Value>> {
-    if rows.num_columns() == 0 {
-        return Ok(vec![json!({}); rows.num_rows()]);
+/// Blanks out secrets in the texts and numbers of a JSON text; names stay. All else is as it was
+/// written, so that numbers keep their digits.
+fn redact<'a>(json: &'a str, secrets: &Secrets) -> Cow<'a, str> {
+    if secrets.is_empty() {
+        return Cow::Borrowed(json);
     }
-    let mut text = Vec::new();
-    let mut writer =
-        WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut text);
-    writer.write(rows)?;
-    writer.finish()?;
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            serde_json::from_slice(line)
-                .map_err(|e| Error::internal(format!("a rejected row is no JSON: {e}")))
-        })
-        .collect()
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.find(|c: char| matches!(c, '"' | '-') || c.is_ascii_digit()) {
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let (value, after) = rest.split_at(value_end(rest));
+        rest = after;
+        let text = match serde_json::from_str::<String>(value) {
+            Ok(_) if after.starts_with(':') => None,
+            Ok(text) => Some(Cow::Owned(text)),
+            Err(_) => Some(Cow::Borrowed(value)),
+        };
+        match text.as_deref().map(|text| secrets.redact(text)) {
+            // A number without some of its digits is a text.
+            Some(Cow::Owned(redacted)) => {
+                out.push_str(&serde_json::Value::String(redacted).to_string());
+            }
+            _ => out.push_str(value),
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Where the text or the number ends that `json` begins with.
+fn value_end(json: &str) -> usize {
+    let bytes = json.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        let number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        return bytes.iter().position(|byte| !number(byte)).unwrap_or(bytes.len());
+    }
+    let mut escaped = false;
+    for (at, byte) in bytes.iter().enumerate().skip(1) {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            _ => escaped = *byte == b'\\' && !escaped,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_go_and_digits_stay() {
+        let mut secrets = Secrets::new();
+        secrets.insert("hunter2!");
+        secrets.insert("12345678");
+        secrets.insert("a\"b\\cdef");
+        let number = "98765432109876543210987654321.10";
+        let json = format!(
+            r#"{{"hunter2!":"x hunter2! y","n":{number},"m":[9123456789,-1e5,true],"é\"":"a\"b\\cdef","z":"\\"}}"#
+        );
+        let expected = secrets.redact("x hunter2! y");
+        assert_ne!(expected, "x hunter2! y");
+        let number_of = secrets.redact("9123456789");
+        let mark = secrets.redact("a\"b\\cdef");
+        assert_eq!(
+            redact(&json, &secrets),
+            format!(
+                r#"{{"hunter2!":"{expected}","n":{number},"m":["{number_of}",-1e5,true],"é\"":"{mark}","z":"\\"}}"#
+            )
+        );
+        assert_eq!(redact(&json, &Secrets::new()), json);
+    }
 }

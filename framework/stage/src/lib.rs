@@ -19,6 +19,9 @@
 pub mod concurrent;
 mod context;
 mod error;
+#[cfg(feature = "json")]
+pub mod json;
+pub mod keys;
 mod kind;
 pub mod option;
 mod registry;

@@ -1,4 +1,7 @@
-//! Types for options that people write with a unit: [`ByteSize`] (`64MiB`) and [`Time`] (`10s`).
+//! Types for options that several kinds have: [`ByteSize`] (`64MiB`), [`Time`] (`10s`) and
+//! [`ColumnType`] (`float64`).
+
+mod column;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,6 +10,8 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub use column::ColumnType;
 
 /// A number of bytes: `4096`, `64KiB`, `10MB`. `KiB`, `MiB`, `GiB`, `TiB` count in 1024s, `kB`,
 /// `MB`, `GB`, `TB` in 1000s.

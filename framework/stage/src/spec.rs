@@ -75,8 +75,8 @@ pub struct Planned {
     pub writes: Vec<PathBuf>,
     /// The most bytes that one worker holds besides the batch in hand, if there is such a bound.
     pub holds: u64,
-    /// Whether its calls may wait for something outside, such as stdin. It then gets threads that
-    /// nobody shares, in every mode.
+    /// Whether its calls may wait for something outside, such as whoever reads from a pipe. It then
+    /// gets threads that nobody shares, in every mode. A source that can be woken does not need it.
     pub blocks: bool,
     /// Lines for whoever reads the plan.
     pub notes: Vec<String>,

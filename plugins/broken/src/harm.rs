@@ -1,5 +1,7 @@
 //! The ways to misbehave.
 
+use std::io::Read;
+
 use rustix::process::{Signal, getpid, kill_process};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,9 +55,12 @@ impl Harm {
                 }
             }
             // As a file that never has anything to read; it costs no processor time.
-            Self::Hang => loop {
-                signal(Signal::STOP);
-            },
+            // Waits for what never comes.
+            Self::Hang => {
+                if let Ok((mut from, _to)) = std::io::pipe() {
+                    let _ = from.read(&mut [0]);
+                }
+            }
             Self::Spin => loop {
                 std::hint::spin_loop();
             },

@@ -1,7 +1,7 @@
 //! A file that is being read, and where in it.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use gristmill_stage::{Error, Result};
@@ -12,20 +12,37 @@ use crate::paths::Input;
 use crate::records::{Part, Records};
 use crate::sample;
 
-/// The names in the first record that is not blank.
-pub(crate) fn header(records: &mut Records, delimiter: u8) -> Result<Option<Vec<String>>> {
-    loop {
-        match records.next(1, 1)? {
-            Part::End => return Ok(None),
-            Part::TooLong { .. } => return Err(Error::data("the header is too long")),
-            Part::Records { records: ranges, .. } => {
-                let text = ranges.first().map(|range| &records.text()[range.clone()]);
-                if let Some(record) = text.filter(|record| !sample::is_blank(record)) {
-                    return values(record, delimiter).map(Some);
+/// The first record that is not blank.
+pub(crate) enum Header {
+    /// The names in it.
+    Names(Vec<String>),
+    /// There is none.
+    Missing,
+    /// It has to be waited for.
+    Wait,
+}
+
+impl Header {
+    pub(crate) fn read(records: &mut Records, delimiter: u8) -> Result<Self> {
+        loop {
+            match records.next(1, 1)? {
+                Part::End => return Ok(Self::Missing),
+                Part::Wait => return Ok(Self::Wait),
+                Part::TooLong { .. } => return Err(Error::data("the header is too long")),
+                Part::Records { records: ranges, .. } => {
+                    let text = ranges.first().map(|range| &records.text()[range.clone()]);
+                    if let Some(record) = text.filter(|record| !sample::is_blank(record)) {
+                        return values(record, delimiter).map(Self::Names).ok_or_else(unnamed);
+                    }
                 }
             }
         }
     }
+}
+
+/// The error for a header that cannot be read.
+pub(crate) fn unnamed() -> Error {
+    Error::data("the first line names no columns: it is not UTF-8")
 }
 
 /// Whether the input is a file that can be read more than once.
@@ -40,18 +57,13 @@ pub(crate) fn failed(input: &Input, error: std::io::Error) -> Error {
     Error::io(format!("{} cannot be read: {error}", input.name()))
 }
 
-/// The bytes of the input from `offset` on.
-pub(crate) fn open_at(input: &Input, offset: u64) -> Result<Box<dyn std::io::Read + Send>> {
-    match input {
-        Input::Stdin => Ok(Box::new(std::io::stdin())),
-        Input::File(path) => {
-            let mut file = File::open(path).map_err(|e| failed(input, e))?;
-            if offset > 0 {
-                file.seek(SeekFrom::Start(offset)).map_err(|e| failed(input, e))?;
-            }
-            Ok(Box::new(file))
-        }
+/// The bytes of a file from `offset` on.
+pub(crate) fn open_at(path: &Path, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
+    let mut file = File::open(path)?;
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset))?;
     }
+    Ok(Box::new(file))
 }
 
 /// Where reading goes on.
@@ -74,6 +86,7 @@ impl Position {
 /// A file that is being read.
 pub(crate) struct Current {
     pub(crate) records: Records,
-    pub(crate) decoder: Decoder,
+    /// `None` until the header has come.
+    pub(crate) decoder: Option<Decoder>,
     pub(crate) input: Input,
 }

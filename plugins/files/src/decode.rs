@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use gristmill_stage::{Error, Result};
-use serde_json::{Map, Value};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use gristmill_stage::Result;
 
-use crate::exact;
+use crate::{exact, object, reason};
 
 /// How the records of one file become rows of the output schema.
 pub(crate) enum Decoder {
-    Jsonl { schema: SchemaRef, json: Vec<String> },
+    Jsonl(Jsonl),
     Csv(Csv),
     Lines { schema: SchemaRef },
+}
+
+/// JSON lines: the columns, and which of them take any value, as its text.
+pub(crate) struct Jsonl {
+    pub(crate) schema: SchemaRef,
+    pub(crate) json: Vec<String>,
 }
 
 /// CSV: the columns of the file, and where those of the output are among them.
@@ -45,8 +50,33 @@ impl Csv {
         Ok(Self { file: Arc::new(Schema::new(fields)), projection, delimiter, schema })
     }
 
-    fn decode(&self, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
-        let mut decoder = arrow_csv::ReaderBuilder::new(self.file.clone())
+    /// The same file with one of its columns.
+    pub(crate) fn column(&self, at: usize) -> Result<Self, ArrowError> {
+        Ok(Self {
+            file: self.file.clone(),
+            projection: vec![self.projection[at]],
+            delimiter: self.delimiter,
+            schema: Arc::new(self.schema.project(&[at])?),
+        })
+    }
+
+    /// Decodes whole records; all of them or none.
+    pub(crate) fn decode(&self, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
+        let batch = self.read(text, rows, &self.file)?;
+        if exact::has_infinity(&batch) {
+            let texts = self.read(text, rows, &exact::numbers_as_text(&self.file))?;
+            if let Some(number) = exact::too_large(&texts, &self.schema) {
+                return Err(reason::too_large(&number));
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(self.schema.clone(), batch.columns().to_vec(), &options)
+            .map_err(|e| e.to_string())
+    }
+
+    fn read(&self, text: &[u8], rows: usize, file: &SchemaRef) -> Result<RecordBatch, String> {
+        let wrong = |e: ArrowError| e.to_string();
+        let mut decoder = arrow_csv::ReaderBuilder::new(file.clone())
             .with_delimiter(self.delimiter)
             .with_batch_size(rows + 1)
             .with_projection(self.projection.clone())
@@ -54,21 +84,61 @@ impl Csv {
         let mut rest = text;
         // The last record may have no line end: an empty slice says that the input has ended.
         while !rest.is_empty() {
-            let used = decoder.decode(rest).map_err(plain)?;
+            let used = decoder.decode(rest).map_err(wrong)?;
             if used == 0 {
                 return Err("a record goes on after its end".to_owned());
             }
             rest = &rest[used..];
         }
-        decoder.decode(&[]).map_err(plain)?;
-        let columns = match decoder.flush().map_err(plain)? {
-            None => return Ok(RecordBatch::new_empty(self.schema.clone())),
-            Some(batch) => batch,
-        };
-        let options = RecordBatchOptions::new().with_row_count(Some(columns.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns.columns().to_vec(), &options)
-            .map_err(plain)
+        decoder.decode(&[]).map_err(wrong)?;
+        match decoder.flush().map_err(wrong)? {
+            Some(batch) => Ok(batch),
+            None => {
+                Ok(RecordBatch::new_empty(Arc::new(file.project(&self.projection).map_err(wrong)?)))
+            }
+        }
     }
+}
+
+impl Jsonl {
+    /// Decodes whole lines; all of them or none.
+    pub(crate) fn decode(&self, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
+        let texts;
+        let text = match self.json.is_empty() {
+            true => text,
+            false => {
+                texts = object::with_texts(text, &self.json)?;
+                &texts
+            }
+        };
+        let read = read_json(&exact::whole_as_text(&self.schema), text, rows)?;
+        let batch = exact::numbers(&read, &self.schema)?;
+        if exact::has_infinity(&batch) {
+            let texts = read_json(&exact::numbers_as_text(&self.schema), text, rows)?;
+            if let Some(number) = exact::too_large(&texts, &self.schema) {
+                return Err(reason::too_large(&number));
+            }
+        }
+        Ok(batch)
+    }
+}
+
+fn read_json(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
+    let wrong = |e: ArrowError| e.to_string();
+    let mut decoder = arrow_json::ReaderBuilder::new(schema.clone())
+        .with_batch_size(rows + 1)
+        .with_coerce_primitive(true)
+        .build_decoder()
+        .map_err(wrong)?;
+    let used = decoder.decode(text).map_err(wrong)?;
+    if used < text.len() {
+        return Err("the line holds more than one value".to_owned());
+    }
+    if decoder.has_partial_record() {
+        return Err("the line ends within a value".to_owned());
+    }
+    let read = decoder.flush().map_err(wrong)?;
+    Ok(read.unwrap_or_else(|| RecordBatch::new_empty(schema.clone())))
 }
 
 /// A record that could not be used, by its number, and why.
@@ -93,7 +163,8 @@ impl Decoder {
 
     fn schema(&self) -> &SchemaRef {
         match self {
-            Self::Jsonl { schema, .. } | Self::Lines { schema } => schema,
+            Self::Lines { schema } => schema,
+            Self::Jsonl(jsonl) => &jsonl.schema,
             Self::Csv(csv) => &csv.schema,
         }
     }
@@ -109,7 +180,10 @@ impl Decoder {
         match self.block(text, records) {
             Ok(batch) if batch.num_rows() == 0 => {}
             Ok(batch) => good.push(batch),
-            Err(reason) if records.len() < 2 => bad.push((first, reason)),
+            Err(told) if records.len() < 2 => {
+                let record = records.first().map(|record| &text[record.clone()]);
+                bad.push((first, reason::of(self, record.unwrap_or_default(), told)));
+            }
             Err(_) => {
                 let middle = records.len() / 2;
                 self.halve(text, &records[..middle], first, good, bad);
@@ -118,100 +192,31 @@ impl Decoder {
         }
     }
 
-    /// Decodes records that follow one another; all of them or none.
+    /// Decodes records that follow one another; all of them or none. The error is what the reader
+    /// says.
     fn block(&self, text: &[u8], records: &[Range<usize>]) -> Result<RecordBatch, String> {
         let block = match (records.first(), records.last()) {
             (Some(first), Some(last)) => &text[first.start..last.end],
             _ => return Ok(RecordBatch::new_empty(self.schema().clone())),
         };
-        if let Self::Lines { schema } = self {
-            return lines(schema, text, block.len(), records);
-        }
-        let empty: fn(&[u8]) -> bool = match self {
-            Self::Csv(_) => |record| record.iter().all(|byte| matches!(byte, b'\r' | b'\n')),
-            _ => |record| record.iter().all(u8::is_ascii_whitespace),
+        let count = |blank: fn(&[u8]) -> bool| {
+            records.iter().filter(|record| !blank(&text[(*record).clone()])).count()
         };
-        let rows = records.iter().filter(|record| !empty(&text[(*record).clone()])).count();
-        let batch = match self {
-            Self::Csv(csv) => csv.decode(block, rows)?,
-            Self::Jsonl { schema, json } if json.is_empty() => jsonl(schema, block, rows)?,
-            Self::Jsonl { schema, json } => jsonl_with_json(schema, json, block)?,
-            Self::Lines { .. } => RecordBatch::new_empty(self.schema().clone()),
+        let (batch, rows) = match self {
+            Self::Lines { schema } => return lines(schema, text, block.len(), records),
+            Self::Csv(csv) => {
+                let rows = count(|record| record.iter().all(|byte| matches!(byte, b'\r' | b'\n')));
+                (csv.decode(block, rows)?, rows)
+            }
+            Self::Jsonl(jsonl) => {
+                let rows = count(|record| record.iter().all(u8::is_ascii_whitespace));
+                (jsonl.decode(block, rows)?, rows)
+            }
         };
         match batch.num_rows() == rows {
             true => Ok(batch),
-            false if records.len() == 1 => {
-                Err(format!("the line holds {} values instead of one", batch.num_rows()))
-            }
             false => Err("lines and values do not match".to_owned()),
         }
-    }
-}
-
-/// The message alone; which parser said it does not help anybody.
-fn plain(error: arrow_schema::ArrowError) -> String {
-    let text = error.to_string();
-    let prefixes = ["Json error: ", "Csv error: ", "Parser error: ", "Cast error: "];
-    let text = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
-    // The parser counts within its block; the line in the file is told beside the reason.
-    match text.find(" at row ").or_else(|| text.find(" for line ")) {
-        Some(at) => {
-            let rest = text[at + 1..].trim_start_matches(|c: char| c.is_alphabetic() || c == ' ');
-            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            format!("{}{rest}", &text[..at])
-        }
-        None => text.to_owned(),
-    }
-}
-
-fn jsonl(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
-    let mut decoder = json_decoder(schema, rows)?;
-    let used = decoder.decode(text).map_err(plain)?;
-    if used < text.len() {
-        return Err("the line holds more than one value".to_owned());
-    }
-    if decoder.has_partial_record() {
-        return Err("the line ends within a value".to_owned());
-    }
-    match decoder.flush().map_err(plain)? {
-        Some(batch) => exact::numbers(&batch, schema),
-        None => Ok(RecordBatch::new_empty(schema.clone())),
-    }
-}
-
-fn json_decoder(schema: &SchemaRef, rows: usize) -> Result<arrow_json::reader::Decoder, String> {
-    arrow_json::ReaderBuilder::new(exact::as_text(schema))
-        .with_batch_size(rows + 1)
-        .with_coerce_primitive(true)
-        .build_decoder()
-        .map_err(plain)
-}
-
-/// JSON with columns that keep any value as its text: read as values first.
-fn jsonl_with_json(
-    schema: &SchemaRef,
-    json: &[String],
-    text: &[u8],
-) -> Result<RecordBatch, String> {
-    let mut rows: Vec<Map<String, Value>> = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let mut row: Map<String, Value> =
-            serde_json::from_slice(line).map_err(|e| e.to_string())?;
-        for name in json {
-            if let Some(value) = row.get_mut(name).filter(|value| !value.is_null()) {
-                *value = Value::String(value.to_string());
-            }
-        }
-        rows.push(row);
-    }
-    let mut decoder = json_decoder(schema, rows.len())?;
-    decoder.serialize(&rows).map_err(plain)?;
-    match decoder.flush().map_err(plain)? {
-        Some(batch) => exact::numbers(&batch, schema),
-        None => Ok(RecordBatch::new_empty(schema.clone())),
     }
 }
 
@@ -227,7 +232,7 @@ fn lines(
             .map_err(|e| format!("the line is not UTF-8: {e}"))?;
         column.append_value(line);
     }
-    RecordBatch::try_new(schema.clone(), vec![Arc::new(column.finish())]).map_err(plain)
+    RecordBatch::try_new(schema.clone(), vec![Arc::new(column.finish())]).map_err(|e| e.to_string())
 }
 
 /// A record without its line end.
@@ -236,14 +241,10 @@ pub(crate) fn without_end(record: &[u8]) -> &[u8] {
     record.strip_suffix(b"\r").unwrap_or(record)
 }
 
-/// The values of one record of CSV as text, as for a header.
-///
-/// # Errors
-/// When it is not UTF-8.
-pub(crate) fn values(record: &[u8], delimiter: u8) -> Result<Vec<String>> {
+/// The values of one record of CSV as text; `None` when it is not UTF-8.
+pub(crate) fn values(record: &[u8], delimiter: u8) -> Option<Vec<String>> {
+    std::str::from_utf8(record).ok()?;
     let format = arrow_csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
-    let (schema, _) = format
-        .infer_schema(record, Some(0))
-        .map_err(|e| Error::data(format!("the first line names no columns: {}", plain(e))))?;
-    Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
+    let (schema, _) = format.infer_schema(record, Some(0)).ok()?;
+    Some(schema.fields().iter().map(|field| field.name().clone()).collect())
 }

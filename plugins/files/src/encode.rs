@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_json::writer::{EncoderOptions, LineDelimited, WriterBuilder, make_encoder};
+use arrow_json::writer::make_encoder;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use gristmill_stage::{Error, Result};
+use gristmill_stage::{Error, Result, json};
 
 use crate::write::WriteFormat;
 
@@ -73,8 +73,7 @@ impl Encoder {
     pub(crate) fn encode(&self, batch: &RecordBatch, bytes: &mut Vec<u8>) -> Result<()> {
         let batch = batch.project(&self.columns)?;
         if self.format == WriteFormat::Jsonl {
-            let builder = WriterBuilder::new().with_explicit_nulls(true);
-            return Ok(builder.build::<_, LineDelimited>(bytes).write(&batch)?);
+            return json::write_lines(&batch, bytes);
         }
         let flat = |(field, column): (&FieldRef, &ArrayRef)| match nested(field.data_type()) {
             true => texts(field, column),
@@ -130,7 +129,7 @@ fn nested(data_type: &DataType) -> bool {
 
 /// The values as JSON texts.
 fn texts(field: &FieldRef, column: &ArrayRef) -> Result<ArrayRef> {
-    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let options = json::options();
     let mut encoder = make_encoder(field, column.as_ref(), &options)?;
     let mut texts = StringBuilder::with_capacity(column.len(), column.len() * 16);
     let mut bytes = Vec::new();

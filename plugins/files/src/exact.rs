@@ -1,4 +1,4 @@
-//! Numbers of JSON as they stand: the reader would make 1 of 1.9, and infinity of 1e999.
+//! Numbers as they stand: the readers would make 1 of 1.9, and infinity of 1e999.
 
 use std::sync::Arc;
 
@@ -9,19 +9,31 @@ use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
 /// The schema to read by: whole numbers as their text, at any depth.
-pub(crate) fn as_text(schema: &SchemaRef) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Fields>()))
+pub(crate) fn whole_as_text(schema: &SchemaRef) -> SchemaRef {
+    as_text(schema, DataType::is_integer)
 }
 
-fn field(field: &Arc<Field>) -> Arc<Field> {
-    Arc::new(field.as_ref().clone().with_data_type(text(field.data_type())))
+/// The schema to look at numbers by: all of them as their text.
+pub(crate) fn numbers_as_text(schema: &SchemaRef) -> SchemaRef {
+    as_text(schema, DataType::is_numeric)
 }
 
-fn text(data_type: &DataType) -> DataType {
+fn as_text(schema: &SchemaRef, which: fn(&DataType) -> bool) -> SchemaRef {
+    let fields = schema.fields().iter().map(|inner| field(inner, which));
+    Arc::new(Schema::new(fields.collect::<Fields>()))
+}
+
+fn field(field: &Arc<Field>, which: fn(&DataType) -> bool) -> Arc<Field> {
+    Arc::new(field.as_ref().clone().with_data_type(text(field.data_type(), which)))
+}
+
+fn text(data_type: &DataType, which: fn(&DataType) -> bool) -> DataType {
     match data_type {
-        whole if whole.is_integer() => DataType::Utf8,
-        DataType::List(item) => DataType::List(field(item)),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        number if which(number) => DataType::Utf8,
+        DataType::List(item) => DataType::List(field(item, which)),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|inner| field(inner, which)).collect())
+        }
         other => other.clone(),
     }
 }
@@ -34,22 +46,52 @@ pub(crate) fn numbers(read: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let mut columns = Vec::with_capacity(read.num_columns());
     for (column, field) in read.columns().iter().zip(schema.fields()) {
-        let wrong = |e: arrow_schema::ArrowError| {
-            let text = e.to_string();
-            let text = text.strip_prefix("Cast error: ").unwrap_or(&text);
-            format!("field '{}': {text}", field.name())
-        };
-        let column = match column.data_type() == field.data_type() {
+        columns.push(match column.data_type() == field.data_type() {
             true => column.clone(),
-            false => cast_with_options(column, field.data_type(), &strict).map_err(wrong)?,
-        };
-        if let Some(floats) = column.as_primitive_opt::<Float64Type>()
-            && floats.iter().flatten().any(f64::is_infinite)
-        {
-            return Err(format!("field '{}': a number is out of range", field.name()));
-        }
-        columns.push(column);
+            false => cast_with_options(column, field.data_type(), &strict)
+                .map_err(|error| error.to_string())?,
+        });
     }
     let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| e.to_string())
+}
+
+/// Whether a number is infinite, at any depth. It may be written so, or be too large.
+pub(crate) fn has_infinity(rows: &RecordBatch) -> bool {
+    rows.columns().iter().any(|column| infinite(column))
+}
+
+fn infinite(column: &dyn Array) -> bool {
+    match column.data_type() {
+        DataType::Float64 => {
+            column.as_primitive::<Float64Type>().iter().flatten().any(f64::is_infinite)
+        }
+        DataType::List(_) => infinite(column.as_list::<i32>().values()),
+        DataType::Struct(_) => column.as_struct().columns().iter().any(|inner| infinite(inner)),
+        _ => false,
+    }
+}
+
+/// The first number that is too large for a column of `schema`; the rows have numbers as text.
+pub(crate) fn too_large(rows: &RecordBatch, schema: &SchemaRef) -> Option<String> {
+    let columns = rows.columns().iter().zip(schema.fields());
+    columns.into_iter().find_map(|(column, field)| larger(column, field.data_type()))
+}
+
+fn larger(column: &dyn Array, data_type: &DataType) -> Option<String> {
+    match data_type {
+        DataType::Float64 => {
+            let large = |text: &&str| {
+                let written = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
+                !written && text.parse::<f64>().is_ok_and(f64::is_infinite)
+            };
+            column.as_string_opt::<i32>()?.iter().flatten().find(large).map(str::to_owned)
+        }
+        DataType::List(item) => larger(column.as_list_opt::<i32>()?.values(), item.data_type()),
+        DataType::Struct(fields) => {
+            let inner = column.as_struct_opt()?.columns().iter().zip(fields);
+            inner.into_iter().find_map(|(column, field)| larger(column, field.data_type()))
+        }
+        _ => None,
+    }
 }

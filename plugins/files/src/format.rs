@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{Field, Schema, SchemaRef};
+use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -49,45 +50,6 @@ impl Format {
                 .help("an ASCII character other than a quote or a line end, such as `;`")),
         }
     }
-}
-
-/// The type of a column in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ColumnType {
-    /// Text. In JSON, numbers and booleans are taken as their text.
-    String,
-    /// A whole number of 64 bits.
-    Int64,
-    /// A floating-point number of 64 bits.
-    Float64,
-    /// `true` or `false`.
-    Boolean,
-    /// A point in time, RFC 3339; UTC where no offset is given.
-    Timestamp,
-    /// A day, `2026-11-23`.
-    Date,
-    /// Any JSON value, kept as its text.
-    Json,
-}
-
-impl ColumnType {
-    /// The Arrow type of the column.
-    pub(crate) fn data_type(self) -> DataType {
-        match self {
-            Self::String | Self::Json => DataType::Utf8,
-            Self::Int64 => DataType::Int64,
-            Self::Float64 => DataType::Float64,
-            Self::Boolean => DataType::Boolean,
-            Self::Timestamp => timestamp(),
-            Self::Date => DataType::Date32,
-        }
-    }
-}
-
-/// The type of every timestamp that is read: microseconds in UTC.
-pub(crate) fn timestamp() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
 /// Columns with their types, in the order in which they were written down.

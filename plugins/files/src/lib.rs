@@ -8,9 +8,13 @@ mod decode;
 mod encode;
 mod exact;
 mod format;
+mod layout;
+mod object;
 mod options;
 mod paths;
+mod pipe;
 mod read;
+mod reason;
 mod records;
 mod sample;
 mod target;
@@ -18,7 +22,7 @@ mod write;
 
 use gristmill_stage::Registry;
 
-pub use format::{ColumnType, Columns, Format};
+pub use format::{Columns, Format};
 pub use options::ReadOptions;
 pub use read::Read;
 pub use write::{Write, WriteFormat, WriteOptions};

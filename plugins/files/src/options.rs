@@ -1,5 +1,6 @@
 //! The options of `read`, and what follows from them: the format, the columns, how to open a file.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -8,12 +9,13 @@ use gristmill_stage::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::current::{Current, Position, failed, header, open_at, regular};
-use crate::decode::{Csv, Decoder, values};
+use crate::current::{Current, Header, Position, failed, open_at, regular, unnamed};
+use crate::decode::{Csv, Decoder, Jsonl, values};
 use crate::format::{Columns, Format};
 use crate::paths::{Input, Paths};
+use crate::pipe::{Pipe, Waiting};
 use crate::records::{Ends, Records};
-use crate::sample;
+use crate::{layout, sample};
 
 /// Options of `read`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -28,7 +30,9 @@ pub struct ReadOptions {
     #[serde(default)]
     format: Option<Format>,
     /// Columns and their types; told from the first rows when left out. CSV columns are found by
-    /// their names in the header, without a header by their order.
+    /// their names in the header, without a header by their order. `string` takes numbers and
+    /// booleans of JSON as their text; `float64` takes `NaN` and `Infinity`, in JSON as texts; a
+    /// `timestamp` is RFC 3339, UTC where no offset is given.
     #[serde(default)]
     columns: Option<Columns>,
     /// How many rows to look at when columns are not declared.
@@ -87,6 +91,12 @@ impl ReadOptions {
             }
             return Ok(Arc::new(Schema::new(vec![Field::new("line", DataType::Utf8, false)])));
         }
+        if format == Format::Jsonl {
+            for input in inputs.iter().filter(|input| regular(input)) {
+                let mut records = self.records(format, self.bytes(input, 0, None)?)?;
+                layout::check(&mut records, input)?;
+            }
+        }
         let schema = match &self.columns {
             Some(columns) if columns.0.is_empty() => {
                 return Err(Error::option("columns", "no columns are declared"));
@@ -96,7 +106,7 @@ impl ReadOptions {
         };
         if format != Format::Jsonl && self.header {
             for input in inputs.iter().filter(|input| regular(input)) {
-                self.open(format, &schema, input, Position::start(input))?;
+                self.open(format, &schema, input, Position::start(input), None)?;
             }
         }
         Ok(schema)
@@ -109,8 +119,9 @@ impl ReadOptions {
             return Err(Error::option("columns", text)
                 .help("declare them: `columns: { name: string, price: float64 }`"));
         }
+        let mut other = None;
         for input in inputs {
-            let mut records = self.records(format, open_at(input, 0)?, input)?;
+            let mut records = self.records(format, self.bytes(input, 0, None)?)?;
             let wanted = self.sample.max(1) + usize::from(self.header);
             let mut first = sample::first(&mut records, wanted).map_err(|e| failed(input, e))?;
             let schema = match format {
@@ -120,8 +131,14 @@ impl ReadOptions {
             if let Some(schema) = schema {
                 return Ok(schema);
             }
+            other =
+                other.or(first.iter().find(|line| !line.trim_ascii().is_empty()).map(|_| input));
         }
-        Err(Error::option("columns", "the columns cannot be told: there is no row to look at")
+        let why = match other {
+            Some(input) => format!("{} has no JSON object in its first lines", input.name()),
+            None => "there is no row to look at".to_owned(),
+        };
+        Err(Error::option("columns", format!("the columns cannot be told: {why}"))
             .help("declare them: `columns: { name: string, price: float64 }`"))
     }
 
@@ -129,7 +146,7 @@ impl ReadOptions {
         first.retain(|record| !sample::is_blank(record));
         let delimiter = format.delimiter(self.delimiter)?;
         let Some(record) = first.first() else { return Ok(None) };
-        let mut names = values(record, delimiter)?;
+        let mut names = values(record, delimiter).ok_or_else(unnamed)?;
         if self.header {
             first.remove(0);
         } else {
@@ -143,56 +160,85 @@ impl ReadOptions {
         Ok(Some(sample::csv(&names, first, delimiter)))
     }
 
-    fn records(
+    /// The bytes of an input from `offset` on; of a pipe from where it stands.
+    fn bytes(
         &self,
-        format: Format,
-        input: Box<dyn std::io::Read + Send>,
-        from: &Input,
-    ) -> Result<Records> {
+        input: &Input,
+        offset: u64,
+        waiting: Option<&Waiting>,
+    ) -> Result<Box<dyn Read + Send>> {
+        let opened = match (input, waiting) {
+            (Input::File(path), _) if regular(input) => open_at(path, offset),
+            (_, None) => return Err(Error::internal("a pipe was opened without a way to wait")),
+            (Input::Stdin, Some(waiting)) => Pipe::stdin(waiting.clone()).map(boxed),
+            (Input::File(path), Some(waiting)) => Pipe::open(path, waiting.clone()).map(boxed),
+        };
+        opened.map_err(|e| failed(input, e))
+    }
+
+    fn records(&self, format: Format, bytes: Box<dyn Read + Send>) -> Result<Records> {
         let ends = match format {
             Format::Csv | Format::Tsv => Ends::Csv { delimiter: format.delimiter(self.delimiter)? },
             Format::Jsonl | Format::Lines => Ends::Lines,
         };
-        Ok(Records::new(input, ends, self.max_line.0).eager(!regular(from)))
+        Ok(Records::new(bytes, ends, self.max_line.0))
     }
 
-    /// Opens a file at a position, with what decodes it.
+    /// Opens an input at a position, with what decodes it, if that can be known already. What is no
+    /// regular file is opened only with a way to wait for it.
     pub(crate) fn open(
         &self,
         format: Format,
         schema: &SchemaRef,
         input: &Input,
         position: Position,
+        waiting: Option<&Waiting>,
     ) -> Result<Current> {
-        let mut records = self.records(format, open_at(input, 0)?, input)?;
-        let decoder = match format {
-            Format::Jsonl => {
-                let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
-                Decoder::Jsonl { schema: schema.clone(), json }
-            }
-            Format::Lines => Decoder::Lines { schema: schema.clone() },
-            Format::Csv | Format::Tsv => {
-                let delimiter = format.delimiter(self.delimiter)?;
-                let names = if self.header {
-                    header(&mut records, delimiter).map_err(|e| e.context(input.name()))?
-                } else {
-                    Some(schema.fields().iter().map(|field| field.name().clone()).collect())
-                };
-                // A file without even a header has no rows either.
-                let names = names.unwrap_or_else(|| {
-                    schema.fields().iter().map(|field| field.name().clone()).collect()
-                });
-                Decoder::Csv(Csv::new(schema.clone(), &names, delimiter).map_err(|missing| {
-                    let text = format!("{} has no column `{missing}`", input.name());
-                    Error::option(format!("columns.{missing}"), text)
-                        .help(format!("it has {}", names.join(", ")))
-                })?)
-            }
-        };
+        let mut records = self.records(format, self.bytes(input, 0, waiting)?)?;
+        let decoder = self.decoder(format, schema, input, &mut records)?;
         if position.offset > 0 {
-            let reader = open_at(input, position.offset)?;
-            records = self.records(format, reader, input)?.at(position.offset, position.line);
+            let bytes = self.bytes(input, position.offset, waiting)?;
+            records = self.records(format, bytes)?.at(position.offset, position.line);
         }
         Ok(Current { records, decoder, input: input.clone() })
     }
+
+    /// What decodes the records of an input that begins with these; `None` when its header has to be
+    /// waited for.
+    pub(crate) fn decoder(
+        &self,
+        format: Format,
+        schema: &SchemaRef,
+        input: &Input,
+        records: &mut Records,
+    ) -> Result<Option<Decoder>> {
+        let delimiter = match format {
+            Format::Jsonl => {
+                let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
+                return Ok(Some(Decoder::Jsonl(Jsonl { schema: schema.clone(), json })));
+            }
+            Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
+            Format::Csv | Format::Tsv => format.delimiter(self.delimiter)?,
+        };
+        let header = match self.header {
+            true => Header::read(records, delimiter).map_err(|e| e.context(input.name()))?,
+            false => Header::Missing,
+        };
+        let names = match header {
+            Header::Names(names) => names,
+            // By their order; a file without even a header has no rows either.
+            Header::Missing => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            Header::Wait => return Ok(None),
+        };
+        let csv = Csv::new(schema.clone(), &names, delimiter).map_err(|missing| {
+            let text = format!("{} has no column `{missing}`", input.name());
+            Error::option(format!("columns.{missing}"), text)
+                .help(format!("it has {}", names.join(", ")))
+        })?;
+        Ok(Some(Decoder::Csv(csv)))
+    }
+}
+
+fn boxed(pipe: Pipe) -> Box<dyn Read + Send> {
+    Box::new(pipe)
 }

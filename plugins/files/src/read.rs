@@ -15,6 +15,7 @@ use crate::decode::without_end;
 use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
+use crate::pipe::Waiting;
 use crate::records::Part;
 
 /// The kind `read`.
@@ -47,8 +48,6 @@ impl StageSpec for Read {
             );
         }
         let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
-        // Stdin and pipes give their rows when they like.
-        let planned = if inputs.iter().all(regular) { planned } else { planned.blocks() };
         Ok(match inputs.len() {
             1 => planned.single("there is one file to read"),
             n => planned.note(format!("reads {n} files")),
@@ -76,9 +75,20 @@ impl StageSpec for Read {
         if restored.as_ref().is_some_and(|position| position.file.is_empty()) {
             restored = None;
         }
-        let schema = context.output().clone();
-        let (batch, file) = (context.batch(), None);
-        Ok(Stage::source(Reader { options, format, schema, batch, files, restored, file }))
+        let waiting = match files.iter().all(regular) {
+            true => None,
+            false => Some(Waiting::new(&context)?),
+        };
+        Ok(Stage::source(Reader {
+            options,
+            format,
+            schema: context.output().clone(),
+            batch: context.batch(),
+            waiting,
+            files,
+            restored,
+            file: None,
+        }))
     }
 }
 
@@ -87,6 +97,8 @@ struct Reader {
     format: Format,
     schema: SchemaRef,
     batch: BatchTarget,
+    /// There when an input may have to be waited for.
+    waiting: Option<Waiting>,
     /// Files not yet opened.
     files: VecDeque<Input>,
     /// Where in the first of them to go on.
@@ -95,22 +107,34 @@ struct Reader {
 }
 
 impl Reader {
-    fn current(&mut self) -> Result<Option<&mut Current>> {
+    /// Opens the next file when there is none. False when all are read.
+    fn open(&mut self) -> Result<bool> {
         if self.file.is_none() {
-            let Some(input) = self.files.pop_front() else { return Ok(None) };
+            let Some(input) = self.files.pop_front() else { return Ok(false) };
             let position = self.restored.take().unwrap_or_else(|| Position::start(&input));
-            self.file = Some(self.options.open(self.format, &self.schema, &input, position)?);
+            let waiting = self.waiting.as_ref();
+            let opened = self.options.open(self.format, &self.schema, &input, position, waiting)?;
+            self.file = Some(opened);
         }
-        Ok(self.file.as_mut())
+        Ok(true)
     }
 }
 
 impl Source for Reader {
     fn poll(&mut self, out: &mut dyn Output) -> Result<Next> {
         let (target, max) = (self.batch, self.options.max_line);
-        let Some(file) = self.current()? else { return Ok(Next::Done) };
+        if !self.open()? {
+            return Ok(Next::Done);
+        }
+        let Some(file) = &mut self.file else { return Ok(Next::Now) };
+        if file.decoder.is_none() {
+            let Current { records, input, decoder } = file;
+            *decoder = self.options.decoder(self.format, &self.schema, input, records)?;
+        }
+        let Some(decoder) = &file.decoder else { return Ok(Next::Wait) };
         let part = file.records.next(target.rows.max(1), target.bytes.max(1));
         match part.map_err(|e| failed(&file.input, e))? {
+            Part::Wait => return Ok(Next::Wait),
             Part::End => self.file = None,
             Part::TooLong { head, length, line } => {
                 let reason = format!(
@@ -122,7 +146,7 @@ impl Source for Reader {
             Part::Records { records, line } => {
                 let text = file.records.text();
                 let whole = records.len() - usize::from(file.records.unclosed());
-                let (batch, mut bad) = file.decoder.decode(text, &records[..whole])?;
+                let (batch, mut bad) = decoder.decode(text, &records[..whole])?;
                 if whole < records.len() {
                     bad.push((whole, "a quote is opened and never closed".to_owned()));
                 }

@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Records { records: Vec<Range<usize>>, line: u64 },
     /// A record longer than allowed; only its beginning is here. Its length is with its line end.
     TooLong { head: Vec<u8>, length: u64, line: u64 },
+    /// Nothing yet: the input has to be waited for.
+    Wait,
     /// The end.
     End,
 }
@@ -43,8 +45,6 @@ pub(crate) enum Part {
 pub(crate) struct Records {
     input: Box<dyn Read + Send>,
     ends: Ends,
-    /// Take what one read gives, for inputs that come when they come.
-    eager: bool,
     /// Of a record without its line end.
     max: usize,
     text: Vec<u8>,
@@ -55,7 +55,16 @@ pub(crate) struct Records {
     /// Ends of whole records in `text`.
     found: VecDeque<usize>,
     at_end: bool,
+    /// The record that is being passed over, when its end has to be waited for.
+    skipped: Option<Skipped>,
     /// Bytes and lines handed out.
+    offset: u64,
+    line: u64,
+}
+
+/// The beginning of a record that is too long, and where it begins.
+struct Skipped {
+    head: Vec<u8>,
     offset: u64,
     line: u64,
 }
@@ -66,7 +75,6 @@ impl Records {
         Self {
             input,
             ends,
-            eager: false,
             max: usize::try_from(max).unwrap_or(usize::MAX),
             text: Vec::new(),
             start: 0,
@@ -74,6 +82,7 @@ impl Records {
             place: Place::Start,
             found: VecDeque::new(),
             at_end: false,
+            skipped: None,
             offset: 0,
             line: 1,
         }
@@ -82,12 +91,6 @@ impl Records {
     /// Says where in its file the input begins: bytes before it, and the number of its first line.
     pub(crate) fn at(mut self, offset: u64, line: u64) -> Self {
         (self.offset, self.line) = (offset, line);
-        self
-    }
-
-    /// Hands out records as soon as there is one.
-    pub(crate) fn eager(mut self, eager: bool) -> Self {
-        self.eager = eager;
         self
     }
 
@@ -106,20 +109,29 @@ impl Records {
         (self.offset, self.line)
     }
 
-    /// The next records: at the most so many, in about so many bytes.
+    /// The next records: at the most so many, in about so many bytes, and no more than there are
+    /// without a wait.
     pub(crate) fn next(&mut self, rows: usize, bytes: usize) -> std::io::Result<Part> {
+        if let Some(skipped) = self.skipped.take() {
+            return self.skip(skipped);
+        }
         self.compact();
         loop {
             let whole = !self.found.is_empty();
-            let full = self.found.len() >= rows || self.text.len() >= bytes || self.eager;
+            let full = self.found.len() >= rows || self.text.len() >= bytes;
             if self.at_end || (whole && full) {
                 break;
             }
             // One more byte may be the first of a line end of two.
             if !whole && self.text.len() > self.max.saturating_add(1) {
-                return self.skip();
+                let head = self.text[..HEAD.min(self.text.len())].to_vec();
+                return self.skip(Skipped { head, offset: self.offset, line: self.line });
             }
-            self.fill()?;
+            match (self.fill()?, whole) {
+                (true, _) => {}
+                (false, true) => break,
+                (false, false) => return Ok(Part::Wait),
+            }
         }
         let Some(first) = self.found.front().copied() else { return Ok(Part::End) };
         if self.too_long(0..first) {
@@ -173,8 +185,8 @@ impl Records {
         self.found.iter_mut().for_each(|end| *end -= gone);
     }
 
-    /// Reads a chunk and finds the ends in it.
-    fn fill(&mut self) -> std::io::Result<()> {
+    /// Reads a chunk and finds the ends in it. False when it would have to be waited for.
+    fn fill(&mut self) -> std::io::Result<bool> {
         let before = self.text.len();
         self.text.resize(before + CHUNK, 0);
         let read = loop {
@@ -184,7 +196,10 @@ impl Records {
             }
         };
         self.text.truncate(before + *read.as_ref().unwrap_or(&0));
-        self.at_end = read? == 0;
+        match read {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+            read => self.at_end = read? == 0,
+        }
         match self.ends {
             Ends::Lines => {
                 let new = &self.text[self.scanned..];
@@ -199,7 +214,7 @@ impl Records {
         if self.at_end && last < self.text.len() {
             self.found.push_back(self.text.len());
         }
-        Ok(())
+        Ok(true)
     }
 
     fn scan(&mut self, delimiter: u8) {
@@ -235,18 +250,20 @@ impl Records {
     }
 
     /// Passes over a record that is too long, keeping its beginning only.
-    fn skip(&mut self) -> std::io::Result<Part> {
-        let head = self.text[..HEAD.min(self.text.len())].to_vec();
-        let (line, before) = (self.line, self.offset);
+    fn skip(&mut self, skipped: Skipped) -> std::io::Result<Part> {
         while self.found.is_empty() && !self.at_end {
             // A `\r` at the end may wait for its `\n`.
             self.hand_out(self.scanned);
             self.compact();
-            self.fill()?;
+            if !self.fill()? {
+                self.skipped = Some(skipped);
+                return Ok(Part::Wait);
+            }
         }
         let end = self.found.pop_front().unwrap_or(self.text.len());
         self.hand_out(end);
-        Ok(Part::TooLong { head, length: self.offset - before, line })
+        let Skipped { head, offset, line } = skipped;
+        Ok(Part::TooLong { head, length: self.offset - offset, line })
     }
 }
 
@@ -260,6 +277,7 @@ mod tests {
         loop {
             match records.next(rows, bytes).expect("read") {
                 Part::End => return all,
+                Part::Wait => panic!("there is nothing to wait for"),
                 Part::TooLong { length, line, .. } => all.push(format!("<{length} in {line}>")),
                 Part::Records { records: ranges, .. } => {
                     assert!(ranges.len() <= rows && !ranges.is_empty());

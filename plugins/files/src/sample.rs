@@ -1,13 +1,15 @@
 //! What columns a file has, from its first rows.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::decode::without_end;
-use crate::format::timestamp;
 use crate::records::{Part, Records};
 
 /// The first records, as texts. Too long ones are passed over.
@@ -15,7 +17,8 @@ pub(crate) fn first(records: &mut Records, rows: usize) -> std::io::Result<Vec<V
     let mut found = Vec::new();
     while found.len() < rows {
         match records.next(rows - found.len(), 1 << 20)? {
-            Part::End => break,
+            // Only files are looked at, and these need no wait.
+            Part::End | Part::Wait => break,
             Part::TooLong { .. } => {}
             Part::Records { records: ranges, .. } => {
                 let text = records.text();
@@ -34,15 +37,19 @@ pub(crate) fn json(lines: &[Vec<u8>]) -> Result<Option<SchemaRef>> {
         .filter_map(|line| serde_json::from_slice(line).ok())
         .filter(Value::is_object)
         .collect();
-    let schema =
-        arrow_json::reader::infer_json_schema_from_iterator(values.iter().map(Ok::<_, ArrowError>))
-            .map_err(|e| {
-                Error::option(
-                    "columns",
-                    format!("the columns cannot be told from the first rows: {e}"),
-                )
-                .help("declare the columns; one with values of several kinds has the type `json`")
-            })?;
+    let schema = infer(values.iter()).map_err(|e| {
+        let names = values.iter().filter_map(Value::as_object).flat_map(|row| row.keys());
+        let mixed = names.collect::<BTreeSet<_>>().into_iter().find(|name| {
+            let alone = values.iter().filter_map(|row| Some(json!({ *name: row.get(*name)? })));
+            infer(alone).is_err()
+        });
+        let what = match mixed {
+            Some(name) => format!("the first rows have values of several kinds in column `{name}`"),
+            None => format!("the columns cannot be told from the first rows: {e}"),
+        };
+        Error::option("columns", what)
+            .help("declare the columns; one with values of several kinds has the type `json`")
+    })?;
     let mut fields: Vec<FieldRef> = Vec::new();
     let names = values.iter().filter_map(Value::as_object).flat_map(|row| row.keys());
     for name in names {
@@ -55,6 +62,10 @@ pub(crate) fn json(lines: &[Vec<u8>]) -> Result<Option<SchemaRef>> {
         }
     }
     Ok((!fields.is_empty()).then(|| Arc::new(Schema::new(fields))))
+}
+
+fn infer(rows: impl Iterator<Item = impl Borrow<Value>>) -> Result<Schema, ArrowError> {
+    arrow_json::reader::infer_json_schema_from_iterator(rows.map(Ok))
 }
 
 /// The columns of CSV: `names` with the types that the records have. Records with another number of
@@ -79,7 +90,7 @@ pub(crate) fn csv(names: &[String], records: &[Vec<u8>], delimiter: u8) -> Schem
 fn settled(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Null => DataType::Utf8,
-        DataType::Timestamp(..) => timestamp(),
+        DataType::Timestamp(..) => ColumnType::Timestamp.data_type(),
         DataType::List(item) => DataType::List(settled(item)),
         DataType::Struct(fields) => {
             let mut fields: Vec<FieldRef> = fields.iter().map(settled).collect();

@@ -52,8 +52,7 @@ impl Target {
         let name = path.display().to_string();
         let opened = |sink, written| Self { name: name.clone(), sink, written, outlives: true };
         let wrong = |e: io::Error| Error::io(format!("{name} cannot be written: {e}"));
-        // What a link points to is replaced, not the link.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = resolved(path).map_err(wrong)?;
         let found = fs::metadata(&path).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
             let file = OpenOptions::new().write(true).open(&path).map_err(wrong)?;
@@ -151,6 +150,27 @@ impl Target {
     }
 }
 
+/// What is written under a path: what a link points to, not the link, also when it is not there yet.
+///
+/// # Errors
+/// When links go in circles.
+pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    // As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        if let Ok(there) = path.canonicalize() {
+            return Ok(there);
+        }
+        match fs::read_link(&path) {
+            // An absolute one takes the place of all. `/dev/stdout` leads to no path, but is there.
+            Ok(to) if !path.exists() => path = folder(&path).join(to),
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its symbolic links go in circles"))
+}
+
 /// The folder that a path is in.
 pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -160,8 +180,10 @@ pub(crate) fn folder(path: &Path) -> &Path {
 }
 
 fn beside(path: &Path, found: Option<fs::Metadata>) -> io::Result<NamedTempFile> {
+    // Not the whole of a long name: with what is added it would be too long for a file.
+    const LONGEST: usize = 100;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = format!(".{name}.tmp-");
+    let prefix = format!(".{}.tmp-", &name[..name.floor_char_boundary(LONGEST)]);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! `write`: rows to a file.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 
 use crate::encode::Encoder;
 use crate::format::Format;
-use crate::target::{Aside, Target, folder};
+use crate::target::{Aside, Target, folder, resolved};
 
 /// The kind `write`.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,8 @@ pub struct Write;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteFormat {
-    /// A JSON object per line. Nulls are written; binary is in hex.
+    /// A JSON object per line. Nulls are written; binary is in hex. JSON has no number for NaN and
+    /// the infinities: they are the texts `NaN`, `Infinity` and `-Infinity`.
     Jsonl,
     /// Values between commas. Nested values are JSON text; a null is an empty value.
     Csv,
@@ -97,7 +99,11 @@ impl WriteOptions {
         if self.path.is_empty() {
             return Err(wrong("the path is empty".to_owned()).help("a file, or `-` for stdout"));
         }
-        let path = self.path(0);
+        let path = resolved(&self.path(0))
+            .map_err(|e| wrong(format!("`{}` cannot be written: {e}", self.path)))?;
+        if std::fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::InvalidFilename) {
+            return Err(wrong(format!("`{}` is too long for a name of a file", self.path)));
+        }
         if path.is_dir() || self.path.ends_with('/') {
             let text = format!("`{}` is a folder", self.path);
             let help =

@@ -6,6 +6,8 @@ mod common;
 
 use std::path::PathBuf;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_schema::DataType;
 use common::{Collected, context, plan_read, read, read_with, registry};
 use gristmill_stage::{BatchTarget, Partitioning};
@@ -86,6 +88,83 @@ fn declared_types_are_kept() {
         ]
     );
     assert_eq!(out.rejected.len(), 1);
+}
+
+#[test]
+fn numbers_keep_their_digits_beside_json() {
+    let folder = folder();
+    let long = "123456789012345678901234567890.10";
+    let line = format!("{{\"s\":{long},\"j\":{{\"x\": {long} }},\"i\":9223372036854775807}}\n");
+    let path = file(&folder, "a.jsonl", line + "{}\n{\"j\":null}\n");
+    let columns = json!({ "s": "string", "j": "json", "i": "int64" });
+    let out = read(&json!({ "path": path, "columns": columns }));
+    let first = json!({ "s": long, "j": format!("{{\"x\": {long} }}"), "i": i64::MAX });
+    assert_eq!(out.rows(), [first, json!({}), json!({})], "{:?}", reasons(&out));
+}
+
+#[test]
+fn infinity_is_a_number_and_a_number_too_large_is_none() {
+    let folder = folder();
+    let floats = |out: &Collected| {
+        let column = out.one().column(0).clone();
+        let column = column.as_primitive::<Float64Type>().iter();
+        column.map(|x| x.map(|x| x.to_string()).unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let columns = json!({ "x": "float64" });
+    let csv = file(&folder, "a.csv", "x\ninf\n1e999\n-Infinity\nNaN\n-1e400\n1e308\n");
+    let out = read(&json!({ "path": csv, "columns": columns }));
+    let large = 1e308.to_string();
+    assert_eq!(floats(&out), ["inf", "-inf", "NaN", &large]);
+    assert!(reasons(&out)[0].ends_with("a.csv:3: column `x`: `1e999` is out of range"));
+    assert!(reasons(&out)[1].ends_with("a.csv:6: column `x`: `-1e400` is out of range"));
+
+    let lines = "{\"x\":\"Infinity\"}\n{\"x\":1e999}\n{\"x\":\"NaN\"}\n{\"x\":\"-inf\"}\n";
+    let jsonl = file(&folder, "a.jsonl", lines);
+    let out = read(&json!({ "path": jsonl, "columns": columns }));
+    assert_eq!(floats(&out), ["inf", "NaN", "-inf"]);
+    assert!(reasons(&out)[0].ends_with("a.jsonl:2: column `x`: `1e999` is out of range"));
+
+    let nested = "{\"o\":{\"l\":[1.5]}}\n{\"o\":{\"l\":[0.5,1e999]}}\n";
+    let nested = file(&folder, "b.jsonl", nested);
+    let out = read(&json!({ "path": nested }));
+    assert_eq!(out.rows(), [json!({ "o": { "l": [1.5] } })]);
+    assert_eq!(out.rejected.len(), 1);
+}
+
+#[test]
+fn a_reason_says_what_is_wrong_with_the_line() {
+    let folder = folder();
+    let columns = json!({ "n": "int64", "d": "date", "j": "json" });
+    for (line, reason) in [
+        ("{\"n\":1.5}", "column `n`: `1.5` is not of type int64"),
+        ("{\"n\":\"five\"}", "column `n`: `\"five\"` is not of type int64"),
+        ("{\"d\":\"today\",\"n\":1}", "column `d`: `\"today\"` is not of type date"),
+        ("{\"n\":1;}", "the line is not JSON: expected `,` or `}` (column 7)"),
+        ("{\"n\"", "the line ends within a value"),
+        ("{\"n\":1} {\"n\":2}", "the line holds more than one value"),
+        ("[1, 2]", "`[1, 2]` is not a JSON object"),
+        ("null", "`null` is not a JSON object"),
+    ] {
+        let path = file(&folder, "a.jsonl", format!("{{}}\n{line}\n{{}}\n"));
+        for columns in [&columns, &json!({ "n": "int64", "d": "date" })] {
+            let out = read(&json!({ "path": path, "columns": columns }));
+            assert_eq!(out.rejected.len(), 1, "{line}");
+            assert!(out.rejected[0].1.ends_with(&format!(":2: {reason}")), "{:?}", reasons(&out));
+        }
+    }
+    for (line, reason) in [
+        ("x,,true", "column `n`: `x` is not of type int64"),
+        ("1,2026-13-01,true", "column `d`: `2026-13-01` is not of type date"),
+        ("1,,maybe", "column `b`: `maybe` is not of type boolean"),
+        ("1,", "the line has 2 values, the file has 3 columns"),
+        ("1,,true,4", "the line has 4 values, the file has 3 columns"),
+    ] {
+        let path = file(&folder, "a.csv", format!("n,d,b\n1,,\n{line}\n2,,\n"));
+        let columns = json!({ "b": "boolean", "d": "date", "n": "int64" });
+        let out = read(&json!({ "path": path, "columns": columns }));
+        assert_eq!(out.rejected.len(), 1, "{line}");
+        assert!(out.rejected[0].1.ends_with(&format!(":3: {reason}")), "{:?}", reasons(&out));
+    }
 }
 
 #[test]
@@ -235,6 +314,37 @@ fn one_row_of_50_mib_passes() {
     assert!(out.rejected.is_empty(), "{:?}", reasons(&out));
     let rows: Vec<usize> = out.batches.iter().map(|batch| batch.num_rows()).collect();
     assert_eq!(rows, [1, 1, 1], "the large row goes alone");
+}
+
+#[test]
+fn json_that_is_no_json_lines_is_found_before_the_run() {
+    let folder = folder();
+    let array = file(&folder, "array.json", "[\n  {\"a\":1},\n  {\"a\":2}\n]\n");
+    let long = file(&folder, "long.json", format!("[{}]", vec!["{\"a\":1}"; 1000].join(",")));
+    let pretty = file(&folder, "pretty.json", "{\n  \"a\": 1\n}\n");
+    let good = file(&folder, "good.json", "{\"a\":1}\n");
+    for (path, told) in [
+        (&array, "array.json is a JSON array"),
+        (&long, "long.json is a JSON array"),
+        (&pretty, "pretty.json has JSON objects that go over several lines"),
+    ] {
+        for options in [
+            json!({ "path": path }),
+            json!({ "path": [good, path], "columns": { "a": "int64" } }),
+            json!({ "path": path, "max_line": 1000, "columns": { "a": "int64" } }),
+        ] {
+            let error = plan_read(&options).expect_err("no lines");
+            assert_eq!(error.option_path(), Some("path"), "{options}");
+            assert!(error.message().ends_with(told), "{options}: {error}");
+            assert!(error.help_text().is_some_and(|help| help.contains("jq -c")), "{error}");
+        }
+    }
+    let mixed = file(&folder, "mixed.jsonl", "{\"a\":1,\"b\":1}\n{\"a\":2,\"b\":{}}\n");
+    let error = plan_read(&json!({ "path": mixed })).expect_err("mixed");
+    assert!(error.message().ends_with("values of several kinds in column `b`"), "{error}");
+    let other = file(&folder, "other.jsonl", "\nsome text\n1\n");
+    let error = plan_read(&json!({ "path": other })).expect_err("no rows");
+    assert!(error.message().ends_with("other.jsonl has no JSON object in its first lines"));
 }
 
 #[test]

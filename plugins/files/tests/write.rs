@@ -44,7 +44,7 @@ fn json_lines_hold_every_type() {
         concat!(
             r#"{"n":1,"f":0.5,"t":"a\n\"ü\"","tags":["x,y",null],"time":"1970-01-01T00:00:00Z","bytes":"ff00"}"#,
             "\n",
-            r#"{"n":null,"f":null,"t":"","tags":null,"time":null,"bytes":""}"#,
+            r#"{"n":null,"f":"NaN","t":"","tags":null,"time":null,"bytes":""}"#,
             "\n",
         )
     );
@@ -92,6 +92,48 @@ fn nothing_stands_under_the_name_before_the_end() {
     write(&options, &batch().schema(), &[batch()]).expect("written");
     assert_eq!(text(&path), "{\"n\":1}\n{\"n\":null}\n");
     assert_eq!(names(folder.path()), ["out.jsonl"]);
+}
+
+#[test]
+fn the_longest_name_can_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in [format!("{}.jsonl", "n".repeat(249)), format!("x{}.jsonl", "ü".repeat(124))] {
+        assert_eq!(name.len(), 255);
+        let path = folder.path().join(&name);
+        let options = json!({ "path": path, "columns": ["n"] });
+        write(&options, &batch().schema(), &[batch()]).expect("written");
+        assert_eq!(names(folder.path()), [&*name]);
+        assert_eq!(text(&path), "{\"n\":1}\n{\"n\":null}\n");
+        std::fs::remove_file(path).expect("removed");
+    }
+    let options = json!({ "path": folder.path().join(format!("{}.jsonl", "n".repeat(250))) });
+    let error = write(&options, &batch().schema(), &[]).expect_err("too long");
+    assert_eq!(error.option_path(), Some("path"), "{error}");
+}
+
+#[test]
+fn a_link_stays_and_what_it_points_to_is_written() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let options = json!({ "path": path("link.jsonl"), "columns": ["n"] });
+    // To another link, to a file that is not there in a folder that is not there.
+    symlink("second", path("link.jsonl")).expect("a link");
+    symlink(path("new/target"), path("second")).expect("a link");
+    for _ in 0..2 {
+        write(&options, &batch().schema(), &[batch()]).expect("written");
+        assert_eq!(text(&path("new/target")), "{\"n\":1}\n{\"n\":null}\n");
+        assert_eq!(names(&path("new")), ["target"]);
+        assert!(path("link.jsonl").is_symlink() && path("second").is_symlink());
+    }
+    symlink("circle.jsonl", path("circle.jsonl")).expect("a link");
+    let error = write(&json!({ "path": path("circle.jsonl") }), &batch().schema(), &[]);
+    assert!(error.expect_err("a circle").message().contains("circle"));
+    // What is found out of the place of the link is true of what it points to.
+    std::fs::write(path("file"), "").expect("written");
+    symlink(path("file/out"), path("into.jsonl")).expect("a link");
+    let error = write(&json!({ "path": path("into.jsonl") }), &batch().schema(), &[]);
+    assert_eq!(error.expect_err("no folder").option_path(), Some("path"));
 }
 
 #[test]
@@ -205,7 +247,10 @@ type Cells = (Option<i64>, Option<f64>, Option<bool>, Option<String>);
 fn cells() -> impl Strategy<Value = Vec<Cells>> {
     let text =
         prop_oneof![Just(String::new()), "[a-c,;\"'\t\r\n\\\\ äß€🦀\u{0}]{0,8}", any::<String>()];
-    let float = any::<f64>().prop_filter("JSON has no other numbers", |f| f.is_finite());
+    let float = prop_oneof![
+        8 => any::<f64>(),
+        1 => proptest::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
+    ];
     let row = (
         any::<Option<i64>>(),
         proptest::option::of(float),

@@ -9,10 +9,10 @@ use arrow_array::{
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::Field as ArrowField;
 use gristmill_stage::Result;
+use gristmill_stage::option::ColumnType;
 
 use crate::convert::Scalar;
 use crate::field::Field;
-use crate::options::Type;
 
 /// Why a row does not fit, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +57,16 @@ enum Values {
 }
 
 impl Values {
-    fn new(kind: Type) -> Self {
+    fn new(kind: ColumnType) -> Self {
         match kind {
-            Type::String | Type::Json => Self::Text { bytes: String::new(), ends: vec![0] },
-            Type::Int64 => Self::Int(Vec::new()),
-            Type::Float64 => Self::Float(Vec::new()),
-            Type::Boolean => Self::Bool(Vec::new()),
-            Type::Timestamp => Self::Timestamp(Vec::new()),
-            Type::Date => Self::Date(Vec::new()),
+            ColumnType::String | ColumnType::Json => {
+                Self::Text { bytes: String::new(), ends: vec![0] }
+            }
+            ColumnType::Int64 => Self::Int(Vec::new()),
+            ColumnType::Float64 => Self::Float(Vec::new()),
+            ColumnType::Boolean => Self::Bool(Vec::new()),
+            ColumnType::Timestamp => Self::Timestamp(Vec::new()),
+            ColumnType::Date => Self::Date(Vec::new()),
         }
     }
 

@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use arrow_cast::parse::{Parser, string_to_datetime};
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{NaiveDate, NaiveTime, Utc};
+use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 use regex::Regex;
 
-use crate::options::{FieldMap, NumberMarks, Type};
+use crate::options::{FieldMap, NumberMarks};
 
 /// How the text of a field becomes a value.
 #[derive(Debug, Clone)]
 pub(crate) struct Convert {
     /// The type of the value.
-    pub(crate) kind: Type,
+    pub(crate) kind: ColumnType,
     trim: bool,
     pick: Option<Regex>,
     marks: Option<NumberMarks>,
@@ -90,7 +91,7 @@ impl Convert {
             None => None,
             Some(pick) => Some(compile(pick, &at("pick"))?),
         };
-        if options.number.is_some() && !matches!(kind, Type::Int64 | Type::Float64) {
+        if options.number.is_some() && !matches!(kind, ColumnType::Int64 | ColumnType::Float64) {
             let message = format!("`number` has no meaning for type {}", kind.name());
             return Err(Error::option(at("number"), message).help("set `type: float64` or int64"));
         }
@@ -102,7 +103,7 @@ impl Convert {
         }
         let layout = match &options.format {
             None => None,
-            Some(_) if !matches!(kind, Type::Timestamp | Type::Date) => {
+            Some(_) if !matches!(kind, ColumnType::Timestamp | ColumnType::Date) => {
                 let message = format!("`format` has no meaning for type {}", kind.name());
                 return Err(
                     Error::option(at("format"), message).help("set `type: timestamp` or date")
@@ -121,26 +122,26 @@ impl Convert {
     /// # Errors
     /// What is wrong with the text, as the end of the sentence `"…" …`.
     pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Scalar<'a>, Cow<'static, str>> {
-        let plain = matches!(self.kind, Type::String);
+        let plain = matches!(self.kind, ColumnType::String);
         let mut text = if self.trim || !plain { text.trim() } else { text };
         if let Some(pick) = &self.pick {
             text = self.picked(pick, text).ok_or("has nothing that `pick` matches")?;
         }
         let wrong = |what: &'static str| Err(Cow::Borrowed(what));
         match self.kind {
-            Type::String => Ok(Scalar::Text(text)),
-            Type::Int64 => match self.plain_number(text).and_then(|n| n.parse().ok()) {
+            ColumnType::String => Ok(Scalar::Text(text)),
+            ColumnType::Int64 => match self.plain_number(text).and_then(|n| n.parse().ok()) {
                 Some(number) => Ok(Scalar::Int(number)),
                 None => wrong("is not an int64"),
             },
-            Type::Float64 => {
+            ColumnType::Float64 => {
                 let number = self.plain_number(text).and_then(|n| n.parse::<f64>().ok());
                 match number.filter(|n| n.is_finite()) {
                     Some(number) => Ok(Scalar::Float(number)),
                     None => wrong("is not a float64"),
                 }
             }
-            Type::Boolean => match text {
+            ColumnType::Boolean => match text {
                 "1" => Ok(Scalar::Bool(true)),
                 "0" => Ok(Scalar::Bool(false)),
                 t if t.eq_ignore_ascii_case("true") || t.eq_ignore_ascii_case("yes") => {
@@ -151,15 +152,15 @@ impl Convert {
                 }
                 _ => wrong("is not a boolean"),
             },
-            Type::Timestamp => match self.micros(text) {
+            ColumnType::Timestamp => match self.micros(text) {
                 Some(micros) => Ok(Scalar::Timestamp(micros)),
                 None => wrong("is not a timestamp in the expected format"),
             },
-            Type::Date => match self.days(text) {
+            ColumnType::Date => match self.days(text) {
                 Some(days) => Ok(Scalar::Date(days)),
                 None => wrong("is not a date in the expected format"),
             },
-            Type::Json => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            ColumnType::Json => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
                 Ok(_) => Ok(Scalar::Text(text)),
                 Err(_) => wrong("is not JSON"),
             },

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field as ArrowField, TimeUnit};
+use arrow_schema::{DataType, Field as ArrowField};
+use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 use serde_json::Value;
 
 use crate::convert::Convert;
-use crate::options::{FieldMap, Type};
+use crate::options::FieldMap;
 
 /// A checked field.
 #[derive(Debug, Clone)]
@@ -63,14 +64,7 @@ impl Field {
 
     /// The column in the output schema. `lenient` when rows that do not fit stay, with nulls.
     pub(crate) fn arrow(&self, lenient: bool) -> ArrowField {
-        let kind = match self.convert.kind {
-            Type::String | Type::Json => DataType::Utf8,
-            Type::Int64 => DataType::Int64,
-            Type::Float64 => DataType::Float64,
-            Type::Boolean => DataType::Boolean,
-            Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Type::Date => DataType::Date32,
-        };
+        let kind = self.convert.kind.data_type();
         let kind = match self.list {
             false => kind,
             true => DataType::List(Arc::new(ArrowField::new_list_field(kind, true))),
@@ -81,11 +75,11 @@ impl Field {
 }
 
 impl Missing {
-    fn new(value: &Value, kind: Type, path: &str) -> Result<Self> {
+    fn new(value: &Value, kind: ColumnType, path: &str) -> Result<Self> {
         let plain = FieldMap { kind, ..FieldMap::default() };
         let convert = Convert::new(&plain, path, false)?;
         let text = match value {
-            Value::String(text) if kind != Type::Json => text.clone(),
+            Value::String(text) if kind != ColumnType::Json => text.clone(),
             other => other.to_string(),
         };
         convert

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use gristmill_stage::option::ByteSize;
+use gristmill_stage::option::{ByteSize, ColumnType};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, MapAccess, SeqAccess, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
@@ -231,9 +231,10 @@ pub(crate) struct FieldMap {
     /// Take all and make the column a list: every match, or for json every item of the array.
     #[serde(default)]
     pub(crate) all: bool,
-    /// The type of the column, or with `all` of the items of the list.
+    /// The type of the column, or with `all` of the items of the list. A `boolean` is `true`, `yes`
+    /// or `1`, or `false`, `no` or `0`, in any case; a `float64` is never infinite or NaN.
     #[serde(default, rename = "type")]
-    pub(crate) kind: Type,
+    pub(crate) kind: ColumnType,
     /// A row without this field does not fit. With `all`: at least one.
     #[serde(default)]
     pub(crate) required: bool,
@@ -266,42 +267,6 @@ pub(crate) enum HtmlPart {
     Inner,
     /// The element with what is in it.
     Outer,
-}
-
-/// The type of a column.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Type {
-    /// Text.
-    #[default]
-    String,
-    /// A whole number of 64 bits.
-    Int64,
-    /// A number with a fraction; never infinite or NaN.
-    Float64,
-    /// `true`, `yes`, `1`, or `false`, `no`, `0`, in any case.
-    Boolean,
-    /// A point in time, in microseconds, UTC.
-    Timestamp,
-    /// A day.
-    Date,
-    /// A JSON value, kept as its text.
-    Json,
-}
-
-impl Type {
-    /// The word in the YAML.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Int64 => "int64",
-            Self::Float64 => "float64",
-            Self::Boolean => "boolean",
-            Self::Timestamp => "timestamp",
-            Self::Date => "date",
-            Self::Json => "json",
-        }
-    }
 }
 
 /// The marks in a number.

@@ -20,6 +20,7 @@ use gristmill_stage::{Error, Result};
 use crate::columns::{cast_to, plain_type, type_name};
 use crate::functions::Functions;
 use crate::syntax::{self, shorten};
+use crate::trial::try_out;
 use crate::wording;
 
 /// A schema that expressions are written against.
@@ -91,12 +92,16 @@ impl<'a> Scope<'a> {
         Ok(parsed)
     }
 
-    /// Gives every part its type and evaluates what is constant.
+    /// Gives every part its type, evaluates what is constant, and tries the rest as far as that goes
+    /// without rows.
     pub(crate) fn settle(&self, expr: Expr, at: &str) -> Result<Expr> {
-        self.simplifier
+        let settled = self
+            .simplifier
             .coerce(expr.clone(), &self.names)
             .and_then(|expr| self.simplifier.simplify(expr))
-            .map_err(|error| self.type_error(&expr, &error, at))
+            .map_err(|error| self.type_error(&expr, &error, at))?;
+        try_out(self, &settled, at)?;
+        Ok(settled)
     }
 
     /// Compiles an expression that has been settled.

@@ -20,6 +20,7 @@ mod functions;
 mod map;
 mod options;
 mod syntax;
+mod trial;
 mod wording;
 
 use gristmill_stage::Registry;

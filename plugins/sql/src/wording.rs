@@ -49,6 +49,12 @@ fn first_line(message: &str) -> String {
         "Invalid argument error: ",
         "Compute error: ",
     ];
+    // A regular expression is drawn with a caret over several lines, the last of which says what.
+    if message.contains("regex parse error:")
+        && let Some(what) = message.lines().rev().find_map(|line| line.strip_prefix("error: "))
+    {
+        return format!("the regular expression does not compile: {what}");
+    }
     let mut line = message.lines().next().unwrap_or("");
     while let Some(rest) = LAYERS.iter().find_map(|layer| line.strip_prefix(layer)) {
         line = rest;

@@ -223,6 +223,56 @@ fn aggregate_errors() {
 }
 
 #[test]
+fn what_fails_on_every_row_is_an_error_of_the_pipeline() {
+    check(
+        "filter",
+        &[
+            (
+                json!({ "where": "regexp_like(name, '(')" }),
+                "where: the regular expression does not compile: unclosed group",
+            ),
+            (
+                json!({ "where": "regexp_replace(name, '[', 'x') = 'y'" }),
+                "where: `regexp_replace(name, '[', 'x')` can never work: the regular expression does not compile: unclosed character class (it is used as regexp_replace(str, regexp, replacement[, flags]))",
+            ),
+        ],
+    );
+    let begins = [
+        (
+            "date_trunc('foo', to_timestamp(name))",
+            "`date_trunc('foo', to_timestamp(name))` can never work: unsupported date_trunc granularity: 'foo'. Supported values are: microsecond,",
+        ),
+        // Also where not every row gets to it: nobody means a call that never works.
+        (
+            "case when Ok then encode(name, 'foo') end",
+            "`encode(name, 'foo')` can never work: there is no built-in encoding named 'foo'",
+        ),
+        ("price + 1 / 0", "`1 / 0` can never work: division by zero"),
+        ("coalesce(1 / 0, amount)", "`1 / 0` can never work: division by zero"),
+        ("sum(factorial(-1) * amount)", "`factorial(-1)` can never work: factorial of a negative"),
+    ];
+    for (text, message) in begins {
+        let error = match text.starts_with("sum") {
+            true => plan_error("aggregate", json!({ "select": { "x": text } }), &input()),
+            false => plan_error("map", json!({ "set": { "x": text } }), &input()),
+        };
+        assert!(error.message().starts_with(message), "{text}: {error}");
+    }
+    // These fail on the rows that get there, and may be meant to.
+    for text in [
+        "case when price < 0 then 1 / 0 else 1 end",
+        "coalesce(amount, 1 / 0)",
+        "Ok or 1 / 0 > 1",
+        "amount % 0",
+        "random() > 2",
+        "array_max(string_to_array(name, ','))",
+    ] {
+        let options = json!({ "set": { "x": text } });
+        common::plan("map", &options, &input().schema()).unwrap_or_else(|e| panic!("{text}: {e}"));
+    }
+}
+
+#[test]
 fn a_missing_column_is_named() {
     let error = plan_error("filter", json!({ "where": "prise > 3" }), &input());
     assert_eq!((error.column_name(), error.option_path()), (Some("prise"), Some("where")));

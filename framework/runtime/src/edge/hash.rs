@@ -1,19 +1,12 @@
 //! Dealing rows out by the hash of some columns.
 
-use std::sync::Arc;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type, Float64Type};
-use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, UInt32Array, make_array,
-};
+use arrow_array::{RecordBatch, UInt32Array};
 use arrow_row::{RowConverter, SortField};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::Schema;
 use arrow_select::take::take_record_batch;
+use gristmill_stage::keys::canonical;
 use gristmill_stage::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
-
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Splits batches by the hash of some columns. The hash is the same in every process and on every
 /// machine: XXH3 over Arrow's row format.
@@ -51,8 +44,8 @@ impl HashSplit {
         if n == 1 {
             return Ok(vec![(0, batch.clone())]);
         }
-        let keys = self.columns.iter().map(|&index| one_zero(batch.column(index)));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let keys = self.columns.iter().map(|&index| canonical(batch.column(index)));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let rows = self.converter.convert_columns(&keys)?;
         let mut parts = vec![Vec::new(); n];
         for (index, row) in rows.iter().enumerate() {
@@ -77,60 +70,13 @@ impl HashSplit {
     }
 }
 
-/// The column with one zero and one NaN, also inside of lists and structs: -0.0 equals 0.0, and NaNs
-/// are one key whatever their bits, so they must hash alike.
-fn one_zero(column: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match column.data_type() {
-        DataType::Float16 => {
-            unify::<Float16Type>(column, |x| if x.is_nan() { Half::NAN } else { x + Half::ZERO })
-        }
-        DataType::Float32 => {
-            unify::<Float32Type>(column, |x| if x.is_nan() { f32::NAN } else { x + 0.0 })
-        }
-        DataType::Float64 => {
-            unify::<Float64Type>(column, |x| if x.is_nan() { f64::NAN } else { x + 0.0 })
-        }
-        nested if has_floats(nested) => {
-            let data = column.to_data();
-            let parts = data.child_data().iter().cloned();
-            let parts = parts
-                .map(|part| Ok(one_zero(&make_array(part))?.to_data()))
-                .collect::<Result<Vec<_>>>()?;
-            make_array(data.into_builder().child_data(parts).build()?)
-        }
-        _ => Arc::clone(column),
-    })
-}
-
-fn unify<T: ArrowPrimitiveType>(
-    column: &ArrayRef,
-    value: impl Fn(T::Native) -> T::Native,
-) -> ArrayRef {
-    let unified: PrimitiveArray<T> = column.as_primitive::<T>().unary(value);
-    Arc::new(unified)
-}
-
-/// Whether values of the type are, or hold, floating-point numbers.
-fn has_floats(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_floats(field.data_type())),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _)
-        | DataType::RunEndEncoded(_, item) => has_floats(item.data_type()),
-        DataType::Dictionary(_, values) => has_floats(values),
-        other => other.is_floating(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Float32Array, Float64Array, ListArray, StructArray};
-    use arrow_schema::Field;
+    use std::sync::Arc;
+
+    use arrow_array::types::Float64Type;
+    use arrow_array::{ArrayRef, Float32Array, Float64Array, ListArray, StructArray};
+    use arrow_schema::{DataType, Field};
 
     use super::*;
 

@@ -1,17 +1,13 @@
 //! The groups that have been seen, each under a number in the order of first appearance.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array};
+use arrow_array::ArrayRef;
 use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::DataType;
+use gristmill_stage::keys::canonical;
 use gristmill_stage::{Error, Result};
 use hashbrown::{DefaultHashBuilder, HashTable};
-
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Keys to numbers. Without key columns there is one group, once a row has come.
 pub(crate) struct GroupTable {
@@ -125,53 +121,4 @@ impl Keys {
 fn too_many(max_groups: usize) -> Error {
     Error::data(format!("there are more than {max_groups} groups"))
         .help("group by fewer or coarser columns, use several workers, or raise `max_groups`")
-}
-
-/// The array with one zero and one NaN, also inside of structs and lists, since keys are compared by
-/// their bits.
-fn canonical(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    Ok(match array.data_type() {
-        DataType::Float16 => {
-            unify::<Float16Type>(array, |v| if v.is_nan() { Half::NAN } else { v + Half::ZERO })
-        }
-        DataType::Float32 => {
-            unify::<Float32Type>(array, |v| if v.is_nan() { f32::NAN } else { v + 0.0 })
-        }
-        DataType::Float64 => {
-            unify::<Float64Type>(array, |v| if v.is_nan() { f64::NAN } else { v + 0.0 })
-        }
-        nested if has_floats(nested) => {
-            let data = array.to_data();
-            let parts = data.child_data().iter().cloned();
-            let parts = parts
-                .map(|part| canonical(&make_array(part)).map(|part| part.to_data()))
-                .collect::<Result<Vec<_>, _>>()?;
-            make_array(data.into_builder().child_data(parts).build()?)
-        }
-        _ => Arc::clone(array),
-    })
-}
-
-fn has_floats(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_floats(field.data_type())),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _)
-        | DataType::RunEndEncoded(_, item) => has_floats(item.data_type()),
-        DataType::Dictionary(_, values) => has_floats(values),
-        other => other.is_floating(),
-    }
-}
-
-fn unify<T: ArrowPrimitiveType>(
-    array: &ArrayRef,
-    value: impl Fn(T::Native) -> T::Native,
-) -> ArrayRef {
-    let unified: PrimitiveArray<T> = array.as_primitive::<T>().unary(value);
-    Arc::new(unified)
 }

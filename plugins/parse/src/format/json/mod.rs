@@ -5,13 +5,14 @@ mod pick;
 
 use std::sync::Arc;
 
+use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 
 use self::pick::{Paths, Spans};
 use super::{Compiled, Extract, Locator, no_fields, written};
 use crate::cells::{Cells, Misfit};
 use crate::field::Field;
-use crate::options::{Options, Type};
+use crate::options::Options;
 
 /// Checks the fields.
 pub(super) fn compile(options: &Options) -> Result<Compiled> {
@@ -42,7 +43,7 @@ pub(super) fn compile(options: &Options) -> Result<Compiled> {
 
 /// One field: what it takes.
 struct Wanted {
-    kind: Type,
+    kind: ColumnType,
     all: bool,
     texts: bool,
 }
@@ -96,12 +97,12 @@ fn put(
 ) -> Result<(), Misfit> {
     let first = raw.as_bytes().first().copied().unwrap_or_default();
     let fits = match (wanted.kind, first) {
-        (Type::Json, _) => return cells.put(index, raw),
-        (Type::String, _) | (_, b'"') => true,
-        (Type::Boolean, first) => matches!(first, b't' | b'f'),
-        (Type::Int64 | Type::Float64, first) => first == b'-' || first.is_ascii_digit(),
+        (ColumnType::Json, _) => return cells.put(index, raw),
+        (ColumnType::String, _) | (_, b'"') => true,
+        (ColumnType::Boolean, first) => matches!(first, b't' | b'f'),
+        (ColumnType::Int64 | ColumnType::Float64, first) => first == b'-' || first.is_ascii_digit(),
         // Seconds since 1970 are a timestamp only when `format: "%s"` says so.
-        (Type::Timestamp | Type::Date, _) => wanted.texts && first.is_ascii_digit(),
+        (ColumnType::Timestamp | ColumnType::Date, _) => wanted.texts && first.is_ascii_digit(),
     };
     if !fits {
         return cells.misfit(index, raw, &format!("is not of type {}", wanted.kind.name()));
@@ -113,7 +114,7 @@ fn put(
             Err(_) => cells.misfit(index, raw, "has an escape that is not valid"),
         };
     }
-    if wanted.kind == Type::Int64
+    if wanted.kind == ColumnType::Int64
         && let Some(whole) = whole(raw)
     {
         return cells.put(index, &whole.to_string());
