@@ -47,6 +47,8 @@ pub struct StagePlan {
     pub mode: Mode,
     /// How many workers it has; at least 1.
     pub workers: usize,
+    /// Whether it may have more or fewer of them and give the same rows.
+    pub scales: bool,
     /// The pool its workers run on, if they are pooled; async work of threaded workers does not
     /// use it.
     pub pool: PoolId,
@@ -82,6 +84,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode, the one that costs least first.
+    pub const ALL: [Self; 2] = [Self::Pooled, Self::Threaded];
+
     /// The word in the YAML; a label value in the metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -89,6 +94,17 @@ impl Mode {
             Self::Pooled => "pooled",
         }
     }
+}
+
+/// How the workers of a stage shall run, in place of what its `run` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunChoice {
+    /// The name of the stage.
+    pub stage: String,
+    /// How its workers run.
+    pub mode: Mode,
+    /// How many there are.
+    pub workers: usize,
 }
 
 /// The bounded channel between two stages.

@@ -173,6 +173,13 @@ pub(crate) enum ModeWord {
     Pooled,
 }
 
+impl ModeWord {
+    /// The mode of that name, if there is one.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(Value::from(name)).ok()
+    }
+}
+
 /// The channel in front of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
