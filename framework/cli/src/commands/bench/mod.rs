@@ -1,0 +1,319 @@
+//! `gristmill bench`: which mode and how many workers are best for a pipeline.
+//!
+//! First all stages vary alike; then the stage that limits the pipeline varies by itself. With
+//! `--stage`, one stage runs alone on input that was recorded once.
+
+mod advice;
+pub mod child;
+mod job;
+mod measure;
+mod progress;
+mod sample;
+mod statistics;
+mod summary;
+mod surgery;
+mod table;
+mod usage;
+mod variants;
+
+use std::path::Path;
+
+use gristmill_config::{Mode, Plan, Source, load};
+use gristmill_demo::DemoSite;
+use gristmill_stage::{Registry, Role};
+use serde::Serialize;
+
+use self::advice::{Advice, Limit};
+use self::job::{Job, Part};
+use self::measure::{Broken, measure, run};
+use self::progress::Progress;
+use self::statistics::repeats;
+use self::summary::Round;
+use self::variants::{Space, Variant, default_workers};
+use crate::args::Bench;
+use crate::exit::Exit;
+use crate::kinds;
+use crate::log::Log;
+use crate::say::say;
+use crate::signals::Signals;
+
+/// All that came of a benchmark.
+#[derive(Debug, Serialize)]
+pub struct Findings {
+    /// The name of the pipeline.
+    pub pipeline: String,
+    /// The stage, when one was measured alone.
+    pub stage: Option<String>,
+    /// Processors of the machine.
+    pub processors: usize,
+    /// The most rows from each source.
+    pub rows: Option<u64>,
+    /// Whether sinks did their work.
+    pub sinks: &'static str,
+    /// Whether all was measured that should be.
+    pub complete: bool,
+    /// What was measured.
+    pub rounds: Vec<Round>,
+    /// What limits the pipeline.
+    pub limit: Option<Limit>,
+    /// What to do.
+    pub advice: Option<Advice>,
+}
+
+/// Why a benchmark has no findings.
+enum Stopped {
+    /// The user interrupted it before anything was measured.
+    Interrupted,
+    /// This cannot be done.
+    Wrong(Exit, String),
+}
+
+/// Measures a pipeline.
+pub fn bench(args: &Bench, log: &Log) -> Exit {
+    let registry = kinds::built_in();
+    let loaded = Source::read(&args.file).and_then(|source| {
+        let plan = load(&source, &super::variables(&args.set.set), &registry)?;
+        Ok((source, plan))
+    });
+    let (source, plan) = match loaded {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            super::show(&problems);
+            return Exit::BadConfiguration;
+        }
+    };
+    log.hide(plan.secrets.clone());
+    let found = check(args, &plan).and_then(|()| Bencher::new(args, &source, &plan)?.findings());
+    match found {
+        Ok(findings) => finish(args, &source, &plan, &registry, &findings),
+        Err(Stopped::Interrupted) => {
+            say("interrupted before there was anything to compare");
+            Exit::Interrupted
+        }
+        Err(Stopped::Wrong(exit, why)) => {
+            say(plan.secrets.redact(&format!("error: {why}")));
+            exit
+        }
+    }
+}
+
+/// What can be known to be wrong before anything runs.
+fn check(args: &Bench, plan: &Plan) -> Result<(), Stopped> {
+    let wrong = |why: String| Err(Stopped::Wrong(Exit::BadConfiguration, why));
+    if let Some(name) = &args.stage {
+        let Some(stage) = plan.stages.iter().find(|stage| &stage.name == name) else {
+            let names: Vec<_> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+            let names = names.join(", ");
+            return wrong(format!(
+                "there is no stage named `{name}`\nhelp: the stages are {names}"
+            ));
+        };
+        if stage.role == Role::Sink && !args.keep_sinks {
+            return wrong(format!(
+                "`{name}` is a sink, and sinks are muted\nhelp: with --keep-sinks it does its work in every run"
+            ));
+        }
+    }
+    if let Some(stage) = plan.stages.iter().find(|s| s.role == Role::Source && s.blocks) {
+        return wrong(format!(
+            "`{}` reads stdin or a pipe, which gives its rows once, and a benchmark runs many times\n\
+             help: put the rows into a file",
+            stage.name
+        ));
+    }
+    for path in [&args.write, &args.report].into_iter().flatten() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if !folder.unwrap_or(Path::new(".")).is_dir() || path.is_dir() {
+            let path = path.display();
+            return wrong(format!(
+                "{path} cannot be written\nhelp: give the path of a file in a folder that exists"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a benchmark.
+struct Bencher<'a> {
+    args: &'a Bench,
+    plan: &'a Plan,
+    job: Job,
+    signals: Signals,
+    progress: Progress,
+    _folder: tempfile::TempDir,
+    _site: Option<DemoSite>,
+}
+
+impl<'a> Bencher<'a> {
+    fn new(args: &'a Bench, source: &Source, plan: &'a Plan) -> Result<Self, Stopped> {
+        let failed = |what: &str, error: std::io::Error| {
+            Stopped::Wrong(Exit::Failed, format!("{what}: {error}"))
+        };
+        let signals = Signals::listen().map_err(|e| failed("no signal can be caught", e))?;
+        let folder = tempfile::Builder::new().prefix("gristmill-bench-").tempdir();
+        let folder = folder.map_err(|e| failed("there is no temporary folder", e))?;
+        let site = super::run::demo_site(plan);
+        let site = site.map_err(|e| failed("the demo site cannot start", e))?;
+        let job = Job {
+            name: source.name().to_owned(),
+            text: source.text().to_owned(),
+            set: args.set.set.clone(),
+            settings: Vec::new(),
+            part: Part::Whole,
+            rows: args.rows,
+            keep_sinks: args.keep_sinks,
+            demo: site.as_ref().map(DemoSite::base),
+            folder: folder.path().to_owned(),
+        };
+        let progress = Progress::new(args.quiet);
+        Ok(Self { args, plan, job, signals, progress, _folder: folder, _site: site })
+    }
+
+    fn findings(mut self) -> Result<Findings, Stopped> {
+        let args = self.args;
+        let modes = if args.modes.is_empty() { Mode::ALL.to_vec() } else { args.modes.clone() };
+        let workers: Vec<usize> = match args.workers.is_empty() {
+            true => default_workers(),
+            false => args.workers.iter().map(|&workers| usize::from(workers)).collect(),
+        };
+        let space = Space::new(self.plan, args.stage.as_deref(), args.keep_sinks, modes, workers);
+        let title = match &args.stage {
+            Some(stage) => {
+                self.prepare(stage)?;
+                format!("`{stage}` alone")
+            }
+            None => "all stages alike".to_owned(),
+        };
+        let (first, mut complete) = self.round(title, space.variants(None, &[]))?;
+        let limit = first.file().map(|file| advice::limit(self.plan, file));
+        let mut rounds = vec![first];
+        let limiting = limit.as_ref().and_then(|limit| limit.stage.clone());
+        if let (true, None, Some(stage)) = (complete, &args.stage, limiting) {
+            let winner = rounds[0].choice().map(|(row, _)| row.variant.clone());
+            let winner: Vec<Variant> = winner.into_iter().filter(|one| !one.as_it_stands).collect();
+            let variants = space.variants(Some(&stage), &winner);
+            match self.round(format!("`{stage}` by itself"), variants) {
+                Ok((second, all)) => {
+                    complete = all;
+                    rounds.push(second);
+                }
+                Err(Stopped::Interrupted) => complete = false,
+                Err(wrong) => return Err(wrong),
+            }
+        }
+        self.progress.clear();
+        let advice = match (rounds.last(), &limit) {
+            (Some(round), Some(limit)) => advice::advise(self.plan, round, limit),
+            _ => None,
+        };
+        Ok(Findings {
+            pipeline: self.plan.name.clone(),
+            stage: args.stage.clone(),
+            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            rows: args.rows,
+            sinks: if args.keep_sinks { "kept" } else { "muted" },
+            complete,
+            rounds,
+            limit,
+            advice,
+        })
+    }
+
+    /// Records the input of a stage, so that it can run alone.
+    fn prepare(&mut self, stage: &str) -> Result<(), Stopped> {
+        let source =
+            self.plan.stages.iter().any(|one| one.name == stage && one.role == Role::Source);
+        let sample = (!source).then(|| self.job.folder.join("sample.arrows"));
+        let name = stage.to_owned();
+        if let Some(sample) = &sample {
+            self.progress.begin(&format!("recording the input of `{stage}`"), 1);
+            let part = Part::Record { stage: name.clone(), sample: sample.clone() };
+            let figures = run(&Job { part, ..self.job.clone() }, &self.signals);
+            let figures = figures.map_err(|broken| match broken {
+                Broken::Interrupted => Stopped::Interrupted,
+                Broken::Failed(why) => Stopped::Wrong(Exit::Failed, why),
+            })?;
+            if figures.stage(stage).is_none_or(|figures| figures.rows_in == 0) {
+                let why =
+                    format!("no row comes to `{stage}`, so there is nothing to measure it with");
+                return Err(Stopped::Wrong(Exit::Failed, why));
+            }
+        }
+        self.job.part = Part::Alone { stage: name, sample };
+        Ok(())
+    }
+
+    /// Measures variants in turn. The second says whether all of it was measured.
+    fn round(&mut self, title: String, variants: Vec<Variant>) -> Result<(Round, bool), Stopped> {
+        let needed = repeats(variants.len());
+        let count = self.args.repeat.map_or(needed, usize::from);
+        let names = variants.len();
+        self.progress.begin(&format!("{title}: {names} variants"), names * (count + 1));
+        if count < needed && names > 1 {
+            say(format!(
+                "note: with {count} runs of {names} variants no difference can be told from noise; \
+                 --repeat {needed} can"
+            ));
+        }
+        let (measured, complete) =
+            measure(&self.job, variants, count, &self.signals, &mut self.progress);
+        let file = measured.iter().find(|one| one.variant.as_it_stands);
+        if let Some(why) = file.and_then(|file| file.failed.clone()) {
+            self.progress.clear();
+            return Err(Stopped::Wrong(Exit::Failed, why));
+        }
+        let round = Round::of(title, measured);
+        if round.is_empty() {
+            return Err(Stopped::Interrupted);
+        }
+        Ok((round, complete))
+    }
+}
+
+/// Shows what was found, and writes what was asked for.
+fn finish(
+    args: &Bench,
+    source: &Source,
+    plan: &Plan,
+    registry: &Registry,
+    found: &Findings,
+) -> Exit {
+    let _ = (source, registry);
+    let text = if args.json {
+        serde_json::to_string_pretty(found).unwrap_or_default() + "\n"
+    } else {
+        words(found)
+    };
+    let exit = super::print(&plan.secrets.redact(&text));
+    if found.complete { exit } else { Exit::Interrupted }
+}
+
+/// The findings for a person.
+fn words(found: &Findings) -> String {
+    let mut text = String::new();
+    for round in &found.rounds {
+        text.push_str(&table::table(round));
+        text.push('\n');
+    }
+    if let Some(limit) = &found.limit {
+        text.push_str(&format!("{}.\n", limit.words));
+    }
+    if let Some(advice) = &found.advice {
+        text.push_str(&format!("\n{}\n", advice.words));
+        for stage in &advice.stages {
+            text.push_str(&format!("  {}\n", stage.words));
+        }
+        for note in &advice.notes {
+            text.push_str(&format!("{note}\n"));
+        }
+    }
+    if found.sinks == "muted" && found.stage.is_none() {
+        text.push_str(
+            "Sinks were muted: what they do themselves is not in these figures (--keep-sinks).\n",
+        );
+    }
+    if !found.complete {
+        text.push_str("Interrupted: this is what was measured until then.\n");
+    }
+    text
+}
