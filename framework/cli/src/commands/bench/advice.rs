@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::job::{Figures, Setting};
 use super::statistics::median;
 use super::summary::{Round, Row, Verdict, shares};
+use crate::args::Bench;
 use crate::figures::percent;
 
 /// A stage that is busy less than this does not limit anything by itself.
@@ -71,7 +72,7 @@ pub struct Advice {
 }
 
 /// Finds the limit in the runs of the file as it stands.
-pub fn limit(plan: &Plan, file: &Row) -> Limit {
+pub fn limit(plan: &Plan, alone: bool, file: &Row) -> Limit {
     let share = |setting: &Setting| {
         let [busy, waiting, blocked] = shares(&file.runs, &setting.stage);
         Share { stage: setting.stage.clone(), busy, waiting, blocked }
@@ -82,6 +83,9 @@ pub fn limit(plan: &Plan, file: &Row) -> Limit {
     order.sort_by(|a, b| b.busy.total_cmp(&a.busy));
     let top = order.first().filter(|top| top.busy >= BUSY);
     let words = match (top, order.first()) {
+        (_, Some(only)) if alone => {
+            format!("`{}` is busy {} of the time", only.stage, percent(only.busy))
+        }
         (Some(top), _) => {
             let mut words = why(plan, &shares, top);
             if let Some(next) = order.get(1).filter(|next| top.busy - next.busy < ALIKE) {
@@ -135,8 +139,23 @@ fn why(plan: &Plan, shares: &[Share], top: &Share) -> String {
     words
 }
 
+/// What to say of a machine that has other work.
+pub fn loaded(load: f64) -> Option<String> {
+    let all = processors();
+    (load > all / 2.0).then(|| {
+        format!(
+            "The machine had other work when this began (a load of {load:.1} on {all:.0} processors): \
+             small differences drown in that."
+        )
+    })
+}
+
+fn processors() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |all| all.get() as f64)
+}
+
 fn processors_in_words(used: f64, limited: bool) -> String {
-    let all = std::thread::available_parallelism().map_or(1.0, |all| all.get() as f64);
+    let all = processors();
     let how = format!("{used:.1} of {all:.0} processors are in use");
     if used > 0.9 * all {
         format!(". {how}: more workers find none free")
@@ -150,16 +169,22 @@ fn processors_in_words(used: f64, limited: bool) -> String {
 }
 
 /// What to do, from the last round.
-pub fn advise(plan: &Plan, round: &Round, limit: &Limit) -> Option<Advice> {
+pub fn advise(plan: &Plan, args: &Bench, round: &Round, limit: &Limit) -> Option<Advice> {
     let (file, (chosen, chance)) = (round.file()?, round.choice()?);
     let change = !chosen.variant.as_it_stands;
     let gain = chosen.rows_per_second.median / file.rows_per_second.median.max(1e-9);
     let words = if change {
         format!(
-            "Recommended: {}. It makes {gain:.2} times the rows per second of the file as it stands; \
-             the chance that this is noise is {}.",
+            "Recommended: {}. It makes {gain:.2} times the rows per second of the file as it stands \
+             (p {}).",
             chosen.variant.name,
-            small(chance)
+            if chance < 0.001 { "< 0.001".to_owned() } else { format!("= {chance:.3}") }
+        )
+    } else if let Some(needed) = round.short_of() {
+        format!(
+            "Nothing to say: with so few runs of {} variants no difference shows beyond noise. \
+             --repeat {needed} can show one.",
+            round.variants.len()
         )
     } else {
         "Leave the file as it is: nothing that was measured is better beyond noise.".to_owned()
@@ -169,7 +194,7 @@ pub fn advise(plan: &Plan, round: &Round, limit: &Limit) -> Option<Advice> {
             stage_advice(setting, file.variant.setting(&setting.stage)?, limit)
         });
     let stages = stages.collect();
-    Some(Advice { change, gain, chance, words, stages, notes: notes(plan, round, file, chosen) })
+    Some(Advice { change, gain, chance, words, stages, notes: notes(plan, args, round, chosen) })
 }
 
 fn stage_advice(setting: &Setting, now: &Setting, limit: &Limit) -> Option<StageAdvice> {
@@ -198,8 +223,9 @@ fn stage_advice(setting: &Setting, now: &Setting, limit: &Limit) -> Option<Stage
     Some(StageAdvice { setting: setting.clone(), change, words })
 }
 
-fn notes(plan: &Plan, round: &Round, file: &Row, chosen: &Row) -> Vec<String> {
+fn notes(plan: &Plan, args: &Bench, round: &Round, chosen: &Row) -> Vec<String> {
     let mut notes = Vec::new();
+    let Some(file) = round.file() else { return notes };
     let alike: Vec<_> = round.variants.iter().filter(|row| row.verdict == Verdict::Noise).collect();
     if !alike.is_empty() {
         let names: Vec<_> = alike.iter().map(|row| row.variant.name.as_str()).collect();
@@ -208,7 +234,6 @@ fn notes(plan: &Plan, round: &Round, file: &Row, chosen: &Row) -> Vec<String> {
     let shuffled = chosen.variant.settings.iter().filter(|setting| {
         let before = file.variant.setting(&setting.stage).map_or(1, |now| now.workers);
         let stage = plan.stages.iter().find(|stage| stage.name == setting.stage);
-        // A source deals out its rows as it likes; groups have no order.
         before == 1 && setting.workers > 1 && stage.is_some_and(|stage| !stage.ordered)
     });
     let shuffled: Vec<_> = shuffled.map(|setting| format!("`{}`", setting.stage)).collect();
@@ -220,13 +245,17 @@ fn notes(plan: &Plan, round: &Round, file: &Row, chosen: &Row) -> Vec<String> {
     }
     let seconds = median(&file.runs.iter().map(|run| run.seconds).collect::<Vec<_>>());
     if seconds < SHORT {
+        let help = if args.rows.is_some() { "raise --rows" } else { "give the pipeline more rows" };
         notes.push(format!(
-            "A run took only {:.0} ms, and its start and end weigh in: give the pipeline more rows.",
+            "A run took only {:.0} ms, and its start and end weigh in: {help}.",
             seconds * 1e3
         ));
     }
     if let Some(rejected) = file.runs.last().map(|run| run.rejected).filter(|rows| *rows > 0) {
-        notes.push(format!("{rejected} rows were rejected in a run."));
+        notes.push(match rejected {
+            1 => "1 row was rejected in each run.".to_owned(),
+            rows => format!("{rows} rows were rejected in each run."),
+        });
     }
     for row in &round.variants {
         if let Some(why) = &row.failed {
@@ -234,13 +263,4 @@ fn notes(plan: &Plan, round: &Round, file: &Row, chosen: &Row) -> Vec<String> {
         }
     }
     notes
-}
-
-/// A chance in words: no more digits than it deserves.
-pub fn small(chance: f64) -> String {
-    match chance {
-        chance if chance < 0.001 => "below 0.1%".to_owned(),
-        chance if chance < 0.1 => format!("{:.1}%", chance * 100.0),
-        chance => format!("{:.0}%", chance * 100.0),
-    }
 }

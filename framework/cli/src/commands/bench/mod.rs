@@ -4,10 +4,13 @@
 //! `--stage`, one stage runs alone on input that was recorded once.
 
 mod advice;
+mod chart;
 pub mod child;
 mod job;
 mod measure;
+mod output;
 mod progress;
+mod report;
 mod sample;
 mod statistics;
 mod summary;
@@ -20,7 +23,7 @@ use std::path::Path;
 
 use gristmill_config::{Mode, Plan, Source, load};
 use gristmill_demo::DemoSite;
-use gristmill_stage::{Registry, Role};
+use gristmill_stage::Role;
 use serde::Serialize;
 
 use self::advice::{Advice, Limit};
@@ -85,7 +88,7 @@ pub fn bench(args: &Bench, log: &Log) -> Exit {
     log.hide(plan.secrets.clone());
     let found = check(args, &plan).and_then(|()| Bencher::new(args, &source, &plan)?.findings());
     match found {
-        Ok(findings) => finish(args, &source, &plan, &registry, &findings),
+        Ok(findings) => output::finish(args, &source, &plan, &registry, &findings),
         Err(Stopped::Interrupted) => {
             say("interrupted before there was anything to compare");
             Exit::Interrupted
@@ -140,6 +143,8 @@ struct Bencher<'a> {
     job: Job,
     signals: Signals,
     progress: Progress,
+    /// How many tasks wanted to run on the machine before the benchmark began.
+    load: Option<f64>,
     _folder: tempfile::TempDir,
     _site: Option<DemoSite>,
 }
@@ -166,7 +171,8 @@ impl<'a> Bencher<'a> {
             folder: folder.path().to_owned(),
         };
         let progress = Progress::new(args.quiet);
-        Ok(Self { args, plan, job, signals, progress, _folder: folder, _site: site })
+        let load = usage::load();
+        Ok(Self { args, plan, job, signals, progress, load, _folder: folder, _site: site })
     }
 
     fn findings(mut self) -> Result<Findings, Stopped> {
@@ -185,7 +191,7 @@ impl<'a> Bencher<'a> {
             None => "all stages alike".to_owned(),
         };
         let (first, mut complete) = self.round(title, space.variants(None, &[]))?;
-        let limit = first.file().map(|file| advice::limit(self.plan, file));
+        let limit = first.file().map(|file| advice::limit(self.plan, args.stage.is_some(), file));
         let mut rounds = vec![first];
         let limiting = limit.as_ref().and_then(|limit| limit.stage.clone());
         if let (true, None, Some(stage)) = (complete, &args.stage, limiting) {
@@ -202,10 +208,13 @@ impl<'a> Bencher<'a> {
             }
         }
         self.progress.clear();
-        let advice = match (rounds.last(), &limit) {
-            (Some(round), Some(limit)) => advice::advise(self.plan, round, limit),
+        let mut advice = match (rounds.last(), &limit) {
+            (Some(round), Some(limit)) => advice::advise(self.plan, args, round, limit),
             _ => None,
         };
+        if let (Some(advice), Some(load)) = (&mut advice, self.load) {
+            advice.notes.extend(advice::loaded(load));
+        }
         Ok(Findings {
             pipeline: self.plan.name.clone(),
             stage: args.stage.clone(),
@@ -249,12 +258,6 @@ impl<'a> Bencher<'a> {
         let count = self.args.repeat.map_or(needed, usize::from);
         let names = variants.len();
         self.progress.begin(&format!("{title}: {names} variants"), names * (count + 1));
-        if count < needed && names > 1 {
-            say(format!(
-                "note: with {count} runs of {names} variants no difference can be told from noise; \
-                 --repeat {needed} can"
-            ));
-        }
         let (measured, complete) =
             measure(&self.job, variants, count, &self.signals, &mut self.progress);
         let file = measured.iter().find(|one| one.variant.as_it_stands);
@@ -268,52 +271,4 @@ impl<'a> Bencher<'a> {
         }
         Ok((round, complete))
     }
-}
-
-/// Shows what was found, and writes what was asked for.
-fn finish(
-    args: &Bench,
-    source: &Source,
-    plan: &Plan,
-    registry: &Registry,
-    found: &Findings,
-) -> Exit {
-    let _ = (source, registry);
-    let text = if args.json {
-        serde_json::to_string_pretty(found).unwrap_or_default() + "\n"
-    } else {
-        words(found)
-    };
-    let exit = super::print(&plan.secrets.redact(&text));
-    if found.complete { exit } else { Exit::Interrupted }
-}
-
-/// The findings for a person.
-fn words(found: &Findings) -> String {
-    let mut text = String::new();
-    for round in &found.rounds {
-        text.push_str(&table::table(round));
-        text.push('\n');
-    }
-    if let Some(limit) = &found.limit {
-        text.push_str(&format!("{}.\n", limit.words));
-    }
-    if let Some(advice) = &found.advice {
-        text.push_str(&format!("\n{}\n", advice.words));
-        for stage in &advice.stages {
-            text.push_str(&format!("  {}\n", stage.words));
-        }
-        for note in &advice.notes {
-            text.push_str(&format!("{note}\n"));
-        }
-    }
-    if found.sinks == "muted" && found.stage.is_none() {
-        text.push_str(
-            "Sinks were muted: what they do themselves is not in these figures (--keep-sinks).\n",
-        );
-    }
-    if !found.complete {
-        text.push_str("Interrupted: this is what was measured until then.\n");
-    }
-    text
 }

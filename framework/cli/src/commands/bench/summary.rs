@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::job::Figures;
 use super::measure::Measured;
-use super::statistics::{Comparison, median};
+use super::statistics::{Comparison, median, repeats};
 use super::variants::Variant;
 
 /// The middle of some runs and how far they lie apart.
@@ -139,6 +139,32 @@ impl Round {
         let file = &variant(now).variant;
         let chosen = self.comparison.choose(now, |one| variant(one).variant.cost(file));
         Some((variant(chosen), self.comparison.chance(chosen, now)))
+    }
+
+    /// What it is about, as the start of a sentence.
+    pub fn heading(&self) -> String {
+        let mut letters = self.title.chars();
+        let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        first + letters.as_str()
+    }
+
+    /// What the figures are.
+    pub fn caption(&self) -> String {
+        let runs = self.variants.iter().map(|row| row.runs.len()).max().unwrap_or(0);
+        let mut text =
+            format!("Medians of {runs} runs each, with the least and the most beside them.");
+        if let Some(stage) = &self.batches_of {
+            text.push_str(&format!(" Times per batch are those of `{stage}`."));
+        }
+        text
+    }
+
+    /// How many runs each variant needs at the least, if it had less.
+    pub fn short_of(&self) -> Option<usize> {
+        let runs = |row: &Row| row.runs.len();
+        let runs = self.compared.iter().map(|&id| runs(&self.variants[id])).min()?;
+        let needed = repeats(self.compared.len());
+        (self.compared.len() > 1 && runs < needed).then_some(needed)
     }
 
     /// Whether there is anything to compare.

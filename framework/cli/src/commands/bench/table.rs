@@ -8,7 +8,8 @@ use super::job::duration;
 use super::summary::{Round, Row, Spread, Verdict};
 use crate::figures::{rate, time};
 
-const HEAD: [&str; 9] = [
+/// The columns.
+pub const HEAD: [&str; 9] = [
     "variant",
     "rows/s",
     "spread",
@@ -32,17 +33,11 @@ pub fn table(round: &Round) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut text = format!("{}\n{table}\n", round.title);
-    if let Some(stage) = &round.batches_of {
-        text.push_str(&format!(
-            "medians of {} runs each, least and most beside them; times per batch are those of `{stage}`\n",
-            round.variants.iter().map(|row| row.runs.len()).max().unwrap_or(0)
-        ));
-    }
-    text
+    table.to_string()
 }
 
-fn cells(row: &Row) -> [String; 9] {
+/// What the table says of a variant.
+pub fn cells(row: &Row) -> [String; 9] {
     let name = row.variant.name.clone();
     if row.verdict == Verdict::Failed {
         let nothing = String::new;

@@ -69,3 +69,8 @@ fn high_water(process: u32) -> Option<u64> {
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }
+
+/// How many tasks have wanted to run at once, on the average of the last minute.
+pub fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
