@@ -215,6 +215,60 @@ fn a_pipeline_that_fails_says_why() {
 }
 
 #[test]
+fn a_secret_is_in_no_result() {
+    let yaml =
+        HALVES.replace("name: halves\n", "").replace("name: halve\n", "name: my-${API_KEY}\n");
+    let place = place(&yaml);
+    let args = ["--json", "--repeat", "1", "--report", "r.html", "--set", "API_KEY=hush20000"];
+    let ended = bench(&place, &args).expect(0);
+    assert_eq!(json(&ended)["rounds"][0]["variants"][0]["settings"][1]["stage"], "my-***");
+    for text in [&ended.stdout, &ended.stderr, &place.read("r.html")] {
+        assert!(!text.contains("hush20000"), "{text}");
+    }
+    let place = self::place(HALVES);
+    let args = ["--json", "--repeat", "1", "--set", "API_KEY=20000"];
+    let found = json(&bench(&place, &args).expect(0));
+    assert_eq!(found["rounds"][0]["variants"][0]["runs"][0]["rows"], 20000);
+}
+
+/// One request after another, each with its delay; more workers are sure to be faster.
+fn slow(first: &str, run: &str) -> Place {
+    place(&format!(
+        "batch: {{ rows: 1 }}
+stages:
+  - {{ type: generate{first}, with: {{ url: 'demo:/delay/10?{{n}}', count: 20 }} }}
+  - {{ name: a, type: fetch{run}, with: {{ concurrency: 1 }} }}  # slow
+  - {{ type: discard }}
+# the end
+"
+    ))
+}
+
+const SURE: [&str; 6] = ["--modes", "pooled", "--workers", "1,8", "--write", "better.yaml"];
+
+#[test]
+fn a_sure_win_is_recommended_and_written() {
+    let place = slow("", "");
+    bench(&place, &SURE)
+        .expect(0)
+        .prints("`a` limits the pipeline")
+        .prints("it waits for something outside")
+        .prints("Recommended: a pooled ×8")
+        .prints("rows leave `a` in another order");
+    let before = place.read("pipeline.yaml");
+    let after = before.replace("type: fetch", "type: fetch, run: { mode: pooled, workers: 8 }");
+    assert_eq!(place.read("better.yaml"), after);
+}
+
+#[test]
+fn a_text_that_cannot_be_changed_is_left_alone() {
+    // What is written once counts for two stages.
+    let place = slow(", run: &slow { workers: 1 }", ", run: *slow");
+    bench(&place, &SURE).expect(4).says("change by hand `a` to run: { mode: pooled, workers: 8 }");
+    assert_eq!(place.files(), ["pipeline.yaml", "tmp"]);
+}
+
+#[test]
 fn ctrl_c_shows_what_was_measured() {
     let place = place(HALVES);
     let mut command =

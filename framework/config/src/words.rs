@@ -212,3 +212,17 @@ fn exact<S: Serializer>(size: &Option<ByteSize>, serializer: S) -> Result<S::Ok,
         None => serializer.serialize_none(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Mode;
+
+    #[test]
+    fn every_mode_has_its_word() {
+        let schema = gristmill_stage::schemars::schema_for!(ModeWord).to_value();
+        let words = schema["oneOf"].as_array().unwrap();
+        assert_eq!(words.len(), Mode::ALL.len(), "{schema}");
+        assert!(Mode::ALL.iter().all(|mode| ModeWord::named(mode.name()).is_some()));
+    }
+}

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use gristmill_config::{Plan, Source, rewrite};
+use gristmill_config::{Plan, Secrets, Source, rewrite};
 use gristmill_stage::Registry;
+use serde_json::Value;
 
 use super::job::Setting;
 use super::{Findings, report, table};
@@ -20,12 +21,13 @@ pub fn finish(
     registry: &Registry,
     found: &Findings,
 ) -> Exit {
-    let text = if args.json {
-        serde_json::to_string_pretty(found).unwrap_or_default() + "\n"
+    let mut exit = if args.json {
+        let mut value = serde_json::to_value(found).unwrap_or_default();
+        redact(&mut value, &plan.secrets);
+        crate::commands::print(&format!("{value:#}\n"))
     } else {
-        words(found)
+        crate::commands::print(&plan.secrets.redact(&words(found)))
     };
-    let mut exit = super::super::print(&plan.secrets.redact(&text));
     let mut write = |path: &Path, text: &str| match write(path, text) {
         Ok(()) => say(format!("wrote {}", path.display())),
         Err(error) => {
@@ -56,6 +58,16 @@ pub fn finish(
         }
     }
     if found.complete { exit } else { Exit::Interrupted }
+}
+
+/// Takes secrets out of the texts; a number that looks like one stays a number.
+fn redact(value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) => *text = secrets.redact(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, secrets)),
+        Value::Object(values) => values.values_mut().for_each(|value| redact(value, secrets)),
+        _ => {}
+    }
 }
 
 fn by_hand(setting: &Setting) -> String {
