@@ -104,7 +104,7 @@ pub fn limit(plan: &Plan, alone: bool, file: &Row) -> Limit {
         ),
         (None, None) => "nothing was measured".to_owned(),
     };
-    let stage = top.map(|top| top.stage.clone());
+    let stage = top.filter(|_| !alone).map(|top| top.stage.clone());
     Limit {
         words: words + &processors_in_words(processors, stage.is_some()),
         stage,
@@ -150,6 +150,15 @@ pub fn loaded(load: f64) -> Option<String> {
     })
 }
 
+/// What to say of a stage that was given its input several times over.
+pub fn fed(passes: usize) -> Option<String> {
+    (passes > 1).then(|| {
+        format!(
+            "The recorded input was short, so each run gave it to the stage {passes} times over."
+        )
+    })
+}
+
 fn processors() -> f64 {
     std::thread::available_parallelism().map_or(1.0, |all| all.get() as f64)
 }
@@ -175,9 +184,9 @@ pub fn advise(plan: &Plan, args: &Bench, round: &Round, limit: &Limit) -> Option
     let gain = chosen.rows_per_second.median / file.rows_per_second.median.max(1e-9);
     let words = if change {
         format!(
-            "Recommended: {}. It makes {gain:.2} times the rows per second of the file as it stands \
-             (p {}).",
+            "Recommended: {}. It makes {gain:.2} times the rows per second of {} as it stands (p {}).",
             chosen.variant.name,
+            if args.stage.is_some() { "the stage alone" } else { "the file" },
             if chance < 0.001 { "< 0.001".to_owned() } else { format!("= {chance:.3}") }
         )
     } else if let Some(needed) = round.short_of() {
@@ -189,15 +198,19 @@ pub fn advise(plan: &Plan, args: &Bench, round: &Round, limit: &Limit) -> Option
     } else {
         "Leave the file as it is: nothing that was measured is better beyond noise.".to_owned()
     };
-    let stages =
-        chosen.variant.settings.iter().filter_map(|setting| {
-            stage_advice(setting, file.variant.setting(&setting.stage)?, limit)
-        });
+    let stages = chosen.variant.settings.iter().filter_map(|setting| {
+        stage_advice(setting, file.variant.setting(&setting.stage)?, limit, round)
+    });
     let stages = stages.collect();
     Some(Advice { change, gain, chance, words, stages, notes: notes(plan, args, round, chosen) })
 }
 
-fn stage_advice(setting: &Setting, now: &Setting, limit: &Limit) -> Option<StageAdvice> {
+fn stage_advice(
+    setting: &Setting,
+    now: &Setting,
+    limit: &Limit,
+    round: &Round,
+) -> Option<StageAdvice> {
     let share = limit.shares.iter().find(|share| share.stage == setting.stage)?;
     let change = setting != now;
     let words = if change {
@@ -206,19 +219,14 @@ fn stage_advice(setting: &Setting, now: &Setting, limit: &Limit) -> Option<Stage
             "`{stage}`: run: {{ mode: {mode}, workers: {workers} }}, in place of {}",
             now.words()
         )
-    } else if limit.stage.as_ref() == Some(&setting.stage) {
-        format!(
-            "`{}`: leave it {}; it is the limit, but no other way is better beyond noise",
-            now.stage,
-            now.words()
-        )
     } else {
-        format!(
-            "`{}`: leave it {}; it is busy {} of the time",
-            now.stage,
-            now.words(),
-            percent(share.busy)
-        )
+        let why = match round.short_of() {
+            None if limit.stage.as_ref() == Some(&setting.stage) => {
+                "it is the limit, but no other way is better beyond noise".to_owned()
+            }
+            _ => format!("it is busy {} of the time", percent(share.busy)),
+        };
+        format!("`{}`: leave it {}; {why}", now.stage, now.words())
     };
     Some(StageAdvice { setting: setting.clone(), change, words })
 }

@@ -111,10 +111,11 @@ fn cut(job: &Job, plan: &mut Plan, registry: &mut Registry) -> Result<(), String
             let id = find(plan, stage)?;
             surgery::record(plan, id, sample);
         }
-        Part::Alone { stage, sample } => {
+        Part::Alone { stage, sample, passes } => {
             let id = find(plan, stage)?;
             if let Some(path) = sample {
-                sample::feed(registry, &plan.stages[id].input, path).map_err(|e| e.to_string())?;
+                let fed = sample::feed(registry, &plan.stages[id].input, path, *passes);
+                fed.map_err(|error| error.to_string())?;
             }
             surgery::alone(plan, id);
         }

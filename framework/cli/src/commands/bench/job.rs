@@ -53,6 +53,8 @@ pub enum Part {
         stage: String,
         /// Its input.
         sample: Option<PathBuf>,
+        /// How many times it is given that.
+        passes: usize,
     },
 }
 

@@ -27,7 +27,7 @@ use gristmill_stage::Role;
 use serde::Serialize;
 
 use self::advice::{Advice, Limit};
-use self::job::{Job, Part};
+use self::job::{Figures, Job, Part};
 use self::measure::{Broken, measure, run};
 use self::progress::Progress;
 use self::statistics::repeats;
@@ -49,6 +49,8 @@ pub struct Findings {
     pub stage: Option<String>,
     /// Processors of the machine.
     pub processors: usize,
+    /// How many times the stage was given its recorded input.
+    pub passes: usize,
     /// The most rows from each source.
     pub rows: Option<u64>,
     /// Whether sinks did their work.
@@ -62,6 +64,11 @@ pub struct Findings {
     /// What to do.
     pub advice: Option<Advice>,
 }
+
+/// A stage alone gets its input so often that a run takes about this many seconds.
+const ALONE: f64 = 0.5;
+/// More often than this it gets no input: its state may grow with it.
+const PASSES: usize = 10_000;
 
 /// Why a benchmark has no findings.
 enum Stopped {
@@ -145,6 +152,8 @@ struct Bencher<'a> {
     progress: Progress,
     /// How many tasks wanted to run on the machine before the benchmark began.
     load: Option<f64>,
+    /// How many times a stage alone is given its input.
+    passes: usize,
     _folder: tempfile::TempDir,
     _site: Option<DemoSite>,
 }
@@ -172,7 +181,17 @@ impl<'a> Bencher<'a> {
         };
         let progress = Progress::new(args.quiet);
         let load = usage::load();
-        Ok(Self { args, plan, job, signals, progress, load, _folder: folder, _site: site })
+        Ok(Self {
+            args,
+            plan,
+            job,
+            signals,
+            progress,
+            load,
+            passes: 1,
+            _folder: folder,
+            _site: site,
+        })
     }
 
     fn findings(mut self) -> Result<Findings, Stopped> {
@@ -212,13 +231,15 @@ impl<'a> Bencher<'a> {
             (Some(round), Some(limit)) => advice::advise(self.plan, args, round, limit),
             _ => None,
         };
-        if let (Some(advice), Some(load)) = (&mut advice, self.load) {
-            advice.notes.extend(advice::loaded(load));
+        if let Some(advice) = &mut advice {
+            advice.notes.extend(advice::fed(self.passes));
+            advice.notes.extend(self.load.and_then(advice::loaded));
         }
         Ok(Findings {
             pipeline: self.plan.name.clone(),
             stage: args.stage.clone(),
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            passes: self.passes,
             rows: args.rows,
             sinks: if args.keep_sinks { "kept" } else { "muted" },
             complete,
@@ -237,19 +258,33 @@ impl<'a> Bencher<'a> {
         if let Some(sample) = &sample {
             self.progress.begin(&format!("recording the input of `{stage}`"), 1);
             let part = Part::Record { stage: name.clone(), sample: sample.clone() };
-            let figures = run(&Job { part, ..self.job.clone() }, &self.signals);
-            let figures = figures.map_err(|broken| match broken {
-                Broken::Interrupted => Stopped::Interrupted,
-                Broken::Failed(why) => Stopped::Wrong(Exit::Failed, why),
-            })?;
+            let figures = self.once(part)?;
             if figures.stage(stage).is_none_or(|figures| figures.rows_in == 0) {
                 let why =
                     format!("no row comes to `{stage}`, so there is nothing to measure it with");
                 return Err(Stopped::Wrong(Exit::Failed, why));
             }
         }
-        self.job.part = Part::Alone { stage: name, sample };
+        let alone = |passes| Part::Alone { stage: name.clone(), sample: sample.clone(), passes };
+        // Not in one step: the start of a short run tells little of a long one.
+        while sample.is_some() && self.passes < PASSES {
+            let seconds = self.once(alone(self.passes))?.seconds;
+            if seconds > ALONE / 2.0 {
+                break;
+            }
+            let more = (ALONE / seconds.max(1e-6)).clamp(2.0, 100.0);
+            self.passes = PASSES.min((self.passes as f64 * more).round() as usize);
+        }
+        self.job.part = alone(self.passes);
         Ok(())
+    }
+
+    /// One run that is not compared with any.
+    fn once(&self, part: Part) -> Result<Figures, Stopped> {
+        run(&Job { part, ..self.job.clone() }, &self.signals).map_err(|broken| match broken {
+            Broken::Interrupted => Stopped::Interrupted,
+            Broken::Failed(why) => Stopped::Wrong(Exit::Failed, why),
+        })
     }
 
     /// Measures variants in turn. The second says whether all of it was measured.

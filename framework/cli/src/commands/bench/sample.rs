@@ -30,15 +30,22 @@ pub fn register(registry: &mut Registry) {
     registry.add(Cap).add(Record);
 }
 
-/// Adds recorded rows as a source.
+/// Adds recorded rows, so many times over, as a source.
 ///
 /// # Errors
 /// When the file cannot be read, or holds other columns.
-pub fn feed(registry: &mut Registry, schema: &SchemaRef, sample: &Path) -> Result<()> {
+pub fn feed(
+    registry: &mut Registry,
+    schema: &SchemaRef,
+    sample: &Path,
+    passes: usize,
+) -> Result<()> {
     let reader = StreamReader::try_new(BufReader::new(File::open(sample)?), None)?;
     let batches = reader
         .map(|batch| Ok(batch?.with_schema(schema.clone())?))
         .collect::<Result<Vec<RecordBatch>>>()?;
+    // The same memory each time: a batch is only pointed at.
+    let batches = batches.iter().cycle().take(batches.len() * passes).cloned().collect();
     registry.add_kind(Feed::new(FEED, schema.clone(), batches)?.kind());
     Ok(())
 }

@@ -74,3 +74,27 @@ fn high_water(process: u32) -> Option<u64> {
 pub fn load() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn children_count() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut peaks = Peaks::default();
+        peaks.sample();
+        assert!(peaks.0[&child.id()] > 0);
+        assert!(peaks.total() > high_water(std::process::id()).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+
+        let before = children_cpu().unwrap();
+        let count = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        Command::new("sh").args(["-c", count]).status().unwrap();
+        assert!(children_cpu().unwrap() > before);
+        assert!(cpu() > children_cpu().unwrap());
+    }
+}
