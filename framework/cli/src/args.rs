@@ -1,9 +1,11 @@
 //! The command line.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use gristmill_config::Mode;
 
 use crate::exit;
 
@@ -22,6 +24,11 @@ pub struct Args {
 pub enum Command {
     /// Run a pipeline
     Run(Run),
+    /// Measure which mode and how many workers are best for a pipeline
+    Bench(Bench),
+    /// One measured run, told what to do on stdin; `bench` starts it
+    #[command(hide = true)]
+    BenchRun,
     /// Check pipelines and print their plans; nothing runs
     Check(Check),
     /// List the kinds of stages, or explain one
@@ -62,6 +69,57 @@ pub struct Run {
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
     /// Show neither progress nor the table at the end
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill bench pipelines/quickstart.yaml --set COUNT=5000
+  gristmill bench shop.yaml --stage items --workers 1,2,4
+  gristmill bench shop.yaml --rows 100000 --report bench.html --write better.yaml
+
+Every run is a process of its own. The variants take turns, round after round, and each goes first
+in its turn. Sinks are muted and rejected rows go to a temporary file, so nothing is written; but
+sources read and `fetch` fetches in every run.
+
+A difference counts when an exact Mann-Whitney test over the rounds, corrected for all pairs after
+Holm, gives less than 5% to chance, and the medians are 2% apart. All else is called noise.")]
+pub struct Bench {
+    /// The pipeline; `-` reads it from stdin
+    pub file: String,
+    #[command(flatten)]
+    pub set: Set,
+    /// Measure this stage alone, with input recorded from one run of those before it
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// The modes to measure [default: all]
+    #[arg(long, value_name = "MODE", value_delimiter = ',', value_parser = mode)]
+    pub modes: Vec<Mode>,
+    /// The numbers of workers to measure [default: 1, half the processors, all of them]
+    #[arg(long, value_name = "N", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Vec<u16>,
+    /// Measured runs of each variant [default: as many as a difference needs to show, 5 at least]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeat: Option<u16>,
+    /// Take only so many rows from each source
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: Option<u64>,
+    /// Let sinks do their work in every run: files are written over and over
+    #[arg(long)]
+    pub keep_sinks: bool,
+    /// Write the pipeline there with the recommendation under `run`, all else as it stands
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Write a page with tables and charts there
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Print JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -118,6 +176,12 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as VAR=VALUE".to_owned()),
     }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    let known = || Mode::ALL.map(Mode::name).join(", ");
+    let found = Mode::ALL.into_iter().find(|mode| mode.name() == text.trim());
+    found.ok_or_else(|| format!("the modes are {}", known()))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

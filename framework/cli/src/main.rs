@@ -28,6 +28,8 @@ fn main() -> ExitCode {
     let log = Log::start(args.verbose);
     let exit = match args.command {
         Command::Run(run) => commands::run::run(&run, &log),
+        Command::Bench(bench) => commands::bench::bench(&bench, &log),
+        Command::BenchRun => commands::bench::child::run(&log),
         Command::Check(check) => commands::check::check(&check),
         Command::Stages(stages) => commands::stages::stages(&stages),
         Command::Schema => commands::schema::schema(),

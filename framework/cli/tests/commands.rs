@@ -326,7 +326,7 @@ fn completions_and_help_are_there() {
         place.gristmill(&["completions", shell]).expect(0).prints("demo-site");
     }
     place.gristmill(&["--help"]).expect(0).prints("Exit codes:");
-    for command in ["run", "check", "stages", "schema", "demo-site", "completions"] {
+    for command in ["run", "bench", "check", "stages", "schema", "demo-site", "completions"] {
         place.gristmill(&[command, "--help"]).expect(0).prints("Examples:");
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Checked {
 pub(crate) struct Run {
     pub(crate) mode: Mode,
     pub(crate) workers: usize,
+    pub(crate) scales: bool,
     pub(crate) pool: usize,
     pub(crate) process: ProcessPlan,
     /// Remarks for whoever reads the plan.
@@ -332,10 +333,20 @@ impl Checker<'_> {
         };
         let fits = found.is_empty();
         self.problems.extend(found);
+        // With `broadcast`, each worker adds its own rows to the result.
+        let scales = asked != Some(Distribution::Broadcast)
+            && distribute::decide(&stage.name, asked, &planned.partitioning, 2, &marks).is_ok();
         match decided {
-            Ok(distribution) => {
-                fits.then_some(Run { mode, workers, pool, process, notes, ordered, distribution })
-            }
+            Ok(distribution) => fits.then_some(Run {
+                mode,
+                workers,
+                scales,
+                pool,
+                process,
+                notes,
+                ordered,
+                distribution,
+            }),
             // A column that does not exist was the point already.
             Err(problem) => {
                 if fits {

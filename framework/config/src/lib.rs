@@ -30,6 +30,7 @@ mod plan;
 mod plan_debug;
 mod problem;
 mod render;
+mod rewrite;
 mod scalar;
 mod secrets;
 mod source;
@@ -40,13 +41,14 @@ mod walk;
 mod words;
 
 pub use json_schema::json_schema;
-pub use load::load;
+pub use load::{load, load_with};
 pub use pipeline::{Pipeline, StageDef};
 pub use plan::{
     Bound, Distribution, EdgeId, EdgePlan, Mode, Plan, PoolId, PoolPlan, ProcessLimits,
-    ProcessPlan, RejectedPlan, StageId, StagePlan,
+    ProcessPlan, RejectedPlan, RunChoice, StageId, StagePlan,
 };
 pub use problem::{Problem, Problems};
+pub use rewrite::rewrite;
 pub use secrets::Secrets;
 pub use source::Source;
 pub use variables::Variables;

@@ -10,11 +10,11 @@ use crate::check::{Checked, Run, check};
 use crate::document::{Document, Reader, bound};
 use crate::graph::{Graph, wire};
 use crate::parse::parse;
-use crate::plan::{Bound, EdgePlan, Plan, RejectedPlan, StageId, StagePlan};
+use crate::plan::{Bound, EdgePlan, Mode, Plan, RejectedPlan, RunChoice, StageId, StagePlan};
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
 use crate::suggest::Suggest;
-use crate::words::RejectedWords;
+use crate::words::{ModeWord, RejectedWords};
 use crate::{Secrets, Source, Variables};
 
 /// Reads a pipeline and checks all of it: words, options, wiring, schemas. Reads nothing but what
@@ -23,6 +23,20 @@ use crate::{Secrets, Source, Variables};
 /// # Errors
 /// All that is wrong. What only follows from another error is left out.
 pub fn load(source: &Source, variables: &Variables, registry: &Registry) -> Result<Plan, Problems> {
+    load_with(source, variables, registry, &[])
+}
+
+/// As [`load`], but the stages that are named in `choices` run as it says there, whatever stands
+/// under their `run`. A pool that was named for a pooled stage is left out in another mode.
+///
+/// # Errors
+/// As [`load`]; a number of workers that a stage cannot have is found here as well.
+pub fn load_with(
+    source: &Source,
+    variables: &Variables,
+    registry: &Registry,
+    choices: &[RunChoice],
+) -> Result<Plan, Problems> {
     let suggest = Suggest::new();
     let parsed = parse(source.text(), variables, &suggest);
     let (mut problems, secrets) = (parsed.problems, parsed.secrets);
@@ -35,7 +49,8 @@ pub fn load(source: &Source, variables: &Variables, registry: &Registry) -> Resu
             return Err(Problems::of(source, secrets, problems));
         }
     };
-    let document = Reader::new(registry, &suggest, &mut problems).read(&root);
+    let mut document = Reader::new(registry, &suggest, &mut problems).read(&root);
+    choices.iter().for_each(|choice| choose(&mut document, choice));
     let graph = wire(&document.stages, &suggest, &mut problems);
     let checked = check(&document, &graph, &suggest, &mut problems);
     if problems.is_empty() {
@@ -51,6 +66,18 @@ pub fn load(source: &Source, variables: &Variables, registry: &Registry) -> Resu
         problems.push(Problem::new("the pipeline could not be checked"));
     }
     Err(Problems::of(source, secrets, problems))
+}
+
+/// Puts a choice in place of what stands under `run`.
+fn choose(document: &mut Document<'_>, choice: &RunChoice) {
+    let chosen = document.stages.iter_mut().filter(|stage| stage.name == choice.stage);
+    for words in chosen.filter_map(|stage| stage.words.as_mut()) {
+        words.run.mode = ModeWord::named(choice.mode.name());
+        words.run.workers = Some(choice.workers);
+        if choice.mode != Mode::Pooled {
+            words.run.pool = None;
+        }
+    }
 }
 
 fn nothing() -> Problem {
@@ -137,6 +164,7 @@ fn assemble(
             options: checked.options.take(),
             mode: run.mode,
             workers: run.workers,
+            scales: run.scales,
             pool: run.pool,
             process: run.process.clone(),
             ordered: run.ordered,

@@ -220,6 +220,13 @@ pub(crate) enum ModeWord {
     Process,
 }
 
+impl ModeWord {
+    /// The mode of that name, if there is one.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(Value::from(name)).ok()
+    }
+}
+
 /// The channel in front of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -250,5 +257,19 @@ fn exact<S: Serializer>(size: &Option<ByteSize>, serializer: S) -> Result<S::Ok,
         Some(size) if size.to_string().parse() == Ok(*size) => size.serialize(serializer),
         Some(size) => serializer.serialize_u64(size.0),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Mode;
+
+    #[test]
+    fn every_mode_has_its_word() {
+        let schema = gristmill_stage::schemars::schema_for!(ModeWord).to_value();
+        let words = schema["oneOf"].as_array().unwrap();
+        assert_eq!(words.len(), Mode::ALL.len(), "{schema}");
+        assert!(Mode::ALL.iter().all(|mode| ModeWord::named(mode.name()).is_some()));
     }
 }

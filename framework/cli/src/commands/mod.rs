@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod demo_site;
@@ -18,12 +19,13 @@ use crate::say::say;
 
 /// Reads and checks a pipeline.
 fn plan(file: &str, set: &Set, registry: &Registry) -> Result<Plan, Problems> {
-    let source = Source::read(file)?;
-    let mut variables = Variables::from_environment();
-    for (name, value) in &set.set {
-        variables = variables.set(name, value);
-    }
-    load(&source, &variables, registry)
+    load(&Source::read(file)?, &variables(&set.set), registry)
+}
+
+/// The variables of the environment, and before them those of the command line.
+fn variables(set: &[(String, String)]) -> Variables {
+    let environment = Variables::from_environment();
+    set.iter().fold(environment, |variables, (name, value)| variables.set(name, value))
 }
 
 /// Shows what is wrong with a pipeline.

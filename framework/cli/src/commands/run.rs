@@ -136,7 +136,7 @@ fn end(report: &Report, files: &[PathBuf], quiet: bool) -> (Exit, Vec<String>) {
 
 /// Raises the limit of open files as far as the machine allows: sockets and threaded workers with
 /// async work need many, and the usual limit is from other times.
-fn more_files() {
+pub(super) fn more_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -145,7 +145,7 @@ fn more_files() {
 }
 
 /// Starts the demo site if the pipeline names it.
-fn demo_site(plan: &Plan) -> std::io::Result<Option<DemoSite>> {
+pub(super) fn demo_site(plan: &Plan) -> std::io::Result<Option<DemoSite>> {
     if !plan.stages.iter().any(|stage| names_demo(&stage.options)) {
         return Ok(None);
     }

@@ -84,7 +84,8 @@ fn killing() {
     let batch = collect.take().pop().expect("one row");
     let value = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(0) as u64;
     println!("rows made {numbers}, summed up {}; rejected {}", value(0), report.rejected);
-    let right = numbers * (numbers.saturating_sub(1));
+    // The numbers begin with 1, and each was doubled.
+    let right = numbers * (numbers + 1);
     println!("the sum is {}", if value(1) == right { "right" } else { "WRONG" });
     for stage in &report.stages {
         if let Some(process) = &stage.process {
