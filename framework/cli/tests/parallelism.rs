@@ -24,7 +24,7 @@ use gristmill_demo::DemoSite;
 use serde_json::Value;
 
 /// The modes that each form must work in.
-const MODES: [&str; 2] = ["threaded", "pooled"];
+const MODES: [&str; 3] = ["threaded", "pooled", "process"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines").canonicalize().unwrap()
@@ -270,6 +270,19 @@ fn kernel_level_is_a_thread_for_each_worker() {
     names.sort_unstable();
     assert_eq!(names, (0..8).map(|n| format!("answers-{n}")).collect::<Vec<_>>());
     assert_eq!(held.release()["kernel-level.jsonl"][0]["addresses"], 200);
+}
+
+#[test]
+fn processes_are_one_for_each_worker() {
+    let held = Held::start("processes", 4, &[]);
+    let parent = held.child.id();
+    let children = fs::read_dir("/proc").unwrap().filter(|entry| {
+        let stat = fs::read_to_string(entry.as_ref().unwrap().path().join("stat"));
+        let parent = format!(" {parent} ");
+        stat.is_ok_and(|stat| stat.rsplit_once(')').unwrap().1[2..].starts_with(&parent))
+    });
+    assert_eq!(children.count(), 4);
+    assert_eq!(held.release()["processes.jsonl"][0]["addresses"], 200);
 }
 
 #[test]

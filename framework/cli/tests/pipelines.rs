@@ -73,6 +73,11 @@ fn parallelism_kernel_level() {
 }
 
 #[test]
+fn parallelism_processes() {
+    insta::assert_snapshot!(result("parallelism/processes.yaml", 0));
+}
+
+#[test]
 fn parallelism_many_to_many() {
     insta::assert_snapshot!(result("parallelism/many-to-many.yaml", 0));
 }

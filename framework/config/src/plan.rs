@@ -102,8 +102,66 @@ impl Mode {
     }
 }
 
-/// Every mode, the one that costs least first.
-pub const ALL: [Self; 3] = [Self::Pooled, Self::Threaded, Self::Process];
+/// How the workers of a stage shall run, in place of what its `run` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunChoice {
+    /// The name of the stage.
+    pub stage: String,
+    /// How its workers run.
+    pub mode: Mode,
+    /// How many there are.
+    pub workers: usize,
+}
+
+/// How the child processes of a stage are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessPlan {
+    /// What each may use.
+    pub limits: ProcessLimits,
+    /// How long one call of the stage may take before its process counts as hung; none: for ever.
+    pub timeout: Option<Duration>,
+    /// So many deaths in a row, without a batch done in between, end the run.
+    pub restarts: u32,
+    /// Environment variables that are handed on besides those that every child gets.
+    pub env: Vec<String>,
+}
+
+/// What one child process may use. The operating system holds it to that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Bytes of its own memory (`RLIMIT_DATA`).
+    pub memory: Option<u64>,
+    /// Processor time of one process (`RLIMIT_CPU`), in whole seconds.
+    pub cpu: Option<Duration>,
+    /// Open files (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+}
+
+impl Default for ProcessPlan {
+    fn default() -> Self {
+        Self {
+            limits: ProcessLimits::default(),
+            timeout: Some(Duration::from_secs(60)),
+            restarts: 50,
+            env: Vec::new(),
+        }
+    }
+}
+
+impl StagePlan {
+    /// The most bytes of batches that a run keeps for each child process of the stage, to send them
+    /// again if it dies.
+    pub fn kept_bytes(&self) -> u64 {
+        match self.mode {
+            Mode::Threaded | Mode::Pooled => 0,
+            Mode::Process => KEPT_BATCHES * self.batch.bytes as u64,
+        }
+    }
+}
+
+/// Batches that are kept for a child process: two under way, two that came out.
+const KEPT_BATCHES: u64 = 4;
+
 /// The bounded channel between two stages.
 #[derive(Debug, Clone)]
 pub struct EdgePlan {
