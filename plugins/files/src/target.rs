@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use gristmill_stage::path::{folder, resolve_links};
 use gristmill_stage::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
@@ -52,7 +53,7 @@ impl Target {
         let name = path.display().to_string();
         let opened = |sink, written| Self { name: name.clone(), sink, written, outlives: true };
         let wrong = |e: io::Error| Error::io(format!("{name} cannot be written: {e}"));
-        let path = resolved(path).map_err(wrong)?;
+        let path = resolve_links(path).map_err(wrong)?;
         let found = fs::metadata(&path).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
             let file = OpenOptions::new().write(true).open(&path).map_err(wrong)?;
@@ -147,35 +148,6 @@ impl Target {
                 done.map_err(|e| self.failed(&e))
             }
         }
-    }
-}
-
-/// What is written under a path: what a link points to, not the link, also when it is not there yet.
-///
-/// # Errors
-/// When links go in circles.
-pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
-    // As many as Linux follows.
-    const LINKS: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..LINKS {
-        if let Ok(there) = path.canonicalize() {
-            return Ok(there);
-        }
-        match fs::read_link(&path) {
-            // An absolute one takes the place of all. `/dev/stdout` leads to no path, but is there.
-            Ok(to) if !path.exists() => path = folder(&path).join(to),
-            _ => return Ok(path),
-        }
-    }
-    Err(io::Error::other("its symbolic links go in circles"))
-}
-
-/// The folder that a path is in.
-pub(crate) fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }
 
