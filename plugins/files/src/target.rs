@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gristmill_stage::path::{folder, resolve_links};
 use gristmill_stage::{Error, ErrorKind, Result};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -44,8 +45,17 @@ pub(crate) struct Aside {
 
 impl Target {
     /// Stdout, shared with whoever else writes to it.
-    pub(crate) fn stdout() -> Self {
-        Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0, outlives: true }
+    ///
+    /// # Errors
+    /// When nobody is there to read it.
+    pub(crate) fn stdout() -> Result<Self> {
+        if stdout_is_closed() {
+            return Err(Error::io(
+                "stdout is closed, or is /dev/null opened for reading and writing",
+            )
+            .help("send it somewhere, or write to `path: /dev/null` if no row is wanted"));
+        }
+        Ok(Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0, outlives: true })
     }
 
     /// A file. With `append` the rows are added to it at the end, all at once.
@@ -149,6 +159,19 @@ impl Target {
             }
         }
     }
+}
+
+/// Whether stdout was closed when the program was started (`>&-`). Rust's own start then opens
+/// /dev/null in its place, for reading and writing; a shell that is told `> /dev/null` opens it for
+/// writing alone.
+fn stdout_is_closed() -> bool {
+    let out = io::stdout();
+    let (Ok(found), Ok(null)) = (rustix::fs::fstat(&out), rustix::fs::stat("/dev/null")) else {
+        return false;
+    };
+    let both =
+        rustix::fs::fcntl_getfl(&out).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR);
+    both && (found.st_dev, found.st_ino) == (null.st_dev, null.st_ino)
 }
 
 fn beside(path: &Path, found: Option<fs::Metadata>) -> io::Result<NamedTempFile> {
