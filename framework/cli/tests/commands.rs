@@ -170,21 +170,6 @@ fn run_refuses_a_bad_pipeline_before_anything_happens() {
 }
 
 #[test]
-fn a_file_for_rejected_rows_that_cannot_be_made_fails_the_run() {
-    let place = Place::new();
-    let yaml = "\
-rejected: /proc/nowhere/rejected.jsonl
-stages:
-  - { type: generate, with: { count: 4 } }
-  - { name: halve, type: map, with: { set: { half: 10 / (n - 2) } } }
-  - { type: write, with: { path: out.jsonl } }
-";
-    let ended = place.run(yaml).expect(4).says("/proc/nowhere/rejected.jsonl");
-    assert!(!ended.stderr.contains("it is in"), "{}", ended.stderr);
-    assert_eq!(place.files(), ["pipeline.yaml"], "nothing is published");
-}
-
-#[test]
 fn metrics_on_a_taken_port_fail_the_run() {
     let place = Place::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -228,26 +213,6 @@ stages:
     let set = "API_TOKEN=hunter2secret";
     let ended = place.gristmill(&["run", "-q", "pipeline.yaml", "--set", set]).expect(0);
     assert!(ended.stderr.contains("***") && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
-}
-
-#[test]
-fn one_file_has_one_writer_however_it_is_spelled() {
-    let place = Place::new();
-    let yaml = "\
-stages:
-  - { name: n, type: generate, with: { count: 3 } }
-  - { name: a, type: write, from: n, with: { path: out.jsonl } }
-  - { name: b, type: write, from: n, with: { path: ./out.jsonl } }
-";
-    place.run(yaml).expect(1).says("`a` and `b` both write out.jsonl");
-    let yaml = "\
-rejected: ./out.jsonl
-stages:
-  - { type: generate, with: { count: 3 } }
-  - { type: write, with: { path: out.jsonl } }
-";
-    place.run(yaml).expect(1).says("`write` writes the file of the rejected rows");
-    assert_eq!(place.files(), ["pipeline.yaml"]);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Document<'a> {
     pub(crate) channel: Bound,
     pub(crate) batch: BatchTarget,
     pub(crate) rejected: Option<RejectedWords>,
+    /// Where the file for rejected rows is said.
+    pub(crate) rejected_at: Option<Span>,
     pub(crate) stages: Vec<Declared<'a>>,
 }
 
@@ -84,6 +86,9 @@ impl<'a, 'p> Reader<'a, 'p> {
                 bytes: batch.bytes.min(channel.bytes),
             },
             rejected: words.rejected,
+            rejected_at: root
+                .entry("rejected")
+                .map(|entry| entry.value.entry("path").map_or(entry.mark(), |path| path.mark())),
             stages: stages
                 .iter()
                 .enumerate()

@@ -21,6 +21,22 @@ pub(crate) struct Graph {
     pub(crate) order: Vec<usize>,
 }
 
+impl Graph {
+    /// Whether the rows of one stage come to another, maybe through others.
+    pub(crate) fn feeds(&self, from: usize, to: usize) -> bool {
+        let (mut open, mut seen) = (vec![to], HashSet::new());
+        while let Some(stage) = open.pop() {
+            if stage == from {
+                return true;
+            }
+            if seen.insert(stage) {
+                open.extend(self.inputs.get(stage).into_iter().flatten().map(|(input, _)| *input));
+            }
+        }
+        false
+    }
+}
+
 /// Wires the stages.
 pub(crate) fn wire(
     stages: &[Declared<'_>],

@@ -19,6 +19,7 @@ mod choice;
 mod columns;
 mod distribute;
 mod document;
+mod files;
 mod graph;
 mod json_schema;
 mod load;

@@ -1,6 +1,5 @@
 //! From text to plan.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -8,17 +7,19 @@ use gristmill_stage::{BatchTarget, Registry};
 
 use crate::check::{Checked, Run, check};
 use crate::document::{Document, Reader, bound};
+use crate::files::check_files;
 use crate::graph::{Graph, wire};
 use crate::parse::parse;
 use crate::plan::{Bound, EdgePlan, Mode, Plan, RejectedPlan, RunChoice, StageId, StagePlan};
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
 use crate::suggest::Suggest;
-use crate::words::{ModeWord, RejectedWords};
+use crate::words::ModeWord;
 use crate::{Secrets, Source, Variables};
 
-/// Reads a pipeline and checks all of it: words, options, wiring, schemas. Reads nothing but what
-/// the kinds read to know their schemas, and changes nothing.
+/// Reads a pipeline and checks all of it: words, options, wiring, schemas, files. Reads nothing but
+/// what the kinds read to know their schemas, looks at the files that are named, and changes
+/// nothing.
 ///
 /// # Errors
 /// All that is wrong. What only follows from another error is left out.
@@ -53,11 +54,9 @@ pub fn load_with(
     choices.iter().for_each(|choice| choose(&mut document, choice));
     let graph = wire(&document.stages, &suggest, &mut problems);
     let checked = check(&document, &graph, &suggest, &mut problems);
-    if problems.is_empty() {
-        check_files(&document, &checked, &mut problems);
-    }
+    let rejected = check_files(source, &document, &graph, &checked, &mut problems);
     if problems.is_empty()
-        && let Some(plan) = assemble(source, document, &graph, checked, secrets.clone())
+        && let Some(plan) = assemble(source, document, &graph, checked, rejected, secrets.clone())
     {
         return Ok(plan);
     }
@@ -85,40 +84,12 @@ fn nothing() -> Problem {
         .help("a pipeline has at least `stages:`")
 }
 
-/// Two that write one file would undo each other's work.
-fn check_files(document: &Document<'_>, checked: &[Option<Checked>], problems: &mut Vec<Problem>) {
-    // However they are spelled: `./out` is `out`.
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let rejected = document.rejected.as_ref().and_then(RejectedWords::path).map(whole);
-    let mut files: std::collections::HashMap<PathBuf, (&str, Span)> =
-        std::collections::HashMap::new();
-    for (stage, checked) in document.stages.iter().zip(checked) {
-        let paths = checked.iter().flat_map(|checked| &checked.planned.writes);
-        for path in paths.filter(|path| !path.starts_with("/dev")) {
-            let path = whole(path);
-            if rejected.as_ref() == Some(&path) {
-                let message = format!("`{}` writes the file of the rejected rows", stage.name);
-                problems.push(Problem::at(stage.mark, message).help("give one another path"));
-            }
-            let Some((other, span)) = files.insert(path.clone(), (&stage.name, stage.mark)) else {
-                continue;
-            };
-            let shown = path.strip_prefix(whole(Path::new("."))).unwrap_or(&path).display();
-            let message = format!("`{other}` and `{}` both write {shown}", stage.name);
-            problems.push(
-                Problem::at(stage.mark, message)
-                    .also(span, "the other")
-                    .help("give one another path"),
-            );
-        }
-    }
-}
-
 fn assemble(
     source: &Source,
     document: Document<'_>,
     graph: &Graph,
     checked: Vec<Option<Checked>>,
+    rejected: RejectedPlan,
     secrets: Secrets,
 ) -> Option<Plan> {
     let mut checked: Vec<(Checked, Run)> = checked
@@ -175,13 +146,13 @@ fn assemble(
             batch: document.batch,
             holds: checked.planned.holds,
             blocks: checked.planned.blocks,
+            reads: std::mem::take(&mut checked.planned.reads),
             writes: std::mem::take(&mut checked.planned.writes),
             notes: run.notes.iter().cloned().chain(checked.planned.notes.drain(..)).collect(),
         });
     }
     clamp_batches(&mut stages, &edges);
     let name = document.name.unwrap_or_else(|| source.stem());
-    let rejected = rejected(&name, document.rejected, &stages);
     Some(Plan { name, stages, edges, pools: document.pools?, rejected, secrets })
 }
 
@@ -195,18 +166,4 @@ fn clamp_batches(stages: &mut [StagePlan], edges: &[EdgePlan]) {
             bytes: batch.bytes.min(bytes),
         });
     }
-}
-
-fn rejected(name: &str, words: Option<RejectedWords>, stages: &[StagePlan]) -> RejectedPlan {
-    let (path, limit) = match words {
-        None => (None, None),
-        Some(RejectedWords::Path(path)) => (Some(path), None),
-        Some(RejectedWords::Limited(file)) => (file.path, file.limit),
-    };
-    let path = path.map(PathBuf::from).unwrap_or_else(|| {
-        let beside = stages.iter().flat_map(|stage| &stage.writes);
-        let folder = beside.filter(|path| !path.starts_with("/dev")).find_map(|path| path.parent());
-        folder.unwrap_or(Path::new("")).join(format!("{name}.rejected.jsonl"))
-    });
-    RejectedPlan { path, limit }
 }

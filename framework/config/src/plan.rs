@@ -71,6 +71,8 @@ pub struct StagePlan {
     pub holds: u64,
     /// Whether its calls may wait for something outside, so that it must not share a thread.
     pub blocks: bool,
+    /// The files that it reads.
+    pub reads: Vec<PathBuf>,
     /// The files that it writes.
     pub writes: Vec<PathBuf>,
     /// Remarks of the kind.

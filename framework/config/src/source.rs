@@ -1,6 +1,7 @@
 //! The text of a pipeline and where it came from.
 
 use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::problem::{Problem, Problems};
@@ -13,6 +14,7 @@ const MAX_BYTES: u64 = 16 << 20;
 pub struct Source {
     name: Arc<str>,
     text: Arc<str>,
+    file: Option<Arc<Path>>,
 }
 
 impl Source {
@@ -20,7 +22,7 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl AsRef<str>) -> Self {
         let text = text.as_ref();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { name: name.into().into(), text: text.into() }
+        Self { name: name.into().into(), text: text.into(), file: None }
     }
 
     /// Reads a file; `-` reads standard input.
@@ -32,7 +34,11 @@ impl Source {
         let wrong = |problem| Problems::without_text(name, problem);
         let bytes = read_bytes(path).map_err(wrong)?;
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self::new(name, text)),
+            Ok(text) => {
+                // What stdin was redirected from is a file, too, where the system tells.
+                let file = Path::new(if path == "-" { "/dev/stdin" } else { path });
+                Ok(Self { file: Some(file.into()), ..Self::new(name, text) })
+            }
             Err(error) => Err(wrong(not_utf8(error.as_bytes(), error.utf8_error().valid_up_to()))),
         }
     }
@@ -45,6 +51,11 @@ impl Source {
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The file that it was read from.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// A name for a pipeline that has none: the stem of the file, in the letters that a name may

@@ -1,7 +1,7 @@
 //! How a run is stopped: in order, at once, or by a failure.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use event_listener::Event;
 use gristmill_config::Secrets;
@@ -58,6 +58,7 @@ pub struct Control {
     state: AtomicU8,
     changed: Event,
     failure: OnceLock<Failure>,
+    cut: AtomicBool,
 }
 
 impl Control {
@@ -91,6 +92,17 @@ impl Control {
     /// Whether everything must stop.
     pub fn is_aborted(&self) -> bool {
         self.state.load(Ordering::SeqCst) == ABORTED
+    }
+
+    /// A worker was stopped where it was. When all are at their end already, an abort changes
+    /// nothing any more.
+    pub fn cut_off(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a worker was stopped where it was.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
     }
 
     /// Why the run failed, if it did.

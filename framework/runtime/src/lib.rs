@@ -29,4 +29,4 @@ pub use memory::{Collect, Feed};
 pub use meter::{Amount, TimeSplit};
 pub use process::{DeathClass, ProcessStatus, WorkerCommand, worker};
 pub use run::{Run, RunOptions, Stopper};
-pub use status::{Outcome, QueueStatus, Report, StageStatus};
+pub use status::{Ending, Outcome, QueueStatus, Report, StageStatus};

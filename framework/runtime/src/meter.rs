@@ -1,6 +1,6 @@
 //! What one worker did, counted from outside: no stage counts itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use gristmill_stage::{Clock, ErrorKind};
 use hdrhistogram::Histogram;
 
 use crate::process::Vitals;
+use crate::status::Ending;
 
 /// What a worker does with its time. The three shares sum to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,7 @@ pub struct Meter {
     taken: Flow,
     emitted: Flow,
     rejected: AtomicU64,
+    ending: AtomicU8,
     errors: [AtomicU64; ErrorKind::ALL.len()],
     times: Mutex<Times>,
     calls: Mutex<Histogram<u32>>,
@@ -138,6 +140,7 @@ impl Meter {
             taken: Flow::default(),
             emitted: Flow::default(),
             rejected: AtomicU64::new(0),
+            ending: AtomicU8::new(Ending::Open as u8),
             errors: std::array::from_fn(|_| AtomicU64::new(0)),
             times: Mutex::default(),
             calls: Mutex::new(calls),
@@ -166,6 +169,20 @@ impl Meter {
     pub fn end(&self) {
         let now = self.clock.now();
         self.lock().turn_to(None, now);
+    }
+
+    /// The worker begins to publish, or has come to its end by itself.
+    pub fn comes_to(&self, ending: Ending) {
+        self.ending.store(ending as u8, Ordering::SeqCst);
+    }
+
+    /// How far the worker is on its way to the end.
+    pub fn ending(&self) -> Ending {
+        let at = self.ending.load(Ordering::SeqCst);
+        [Ending::Closing, Ending::Complete]
+            .into_iter()
+            .find(|ending| *ending as u8 == at)
+            .unwrap_or(Ending::Open)
     }
 
     /// A batch was taken in.

@@ -16,7 +16,7 @@ use crate::metrics::{Metrics, Source as MetricsSource};
 use crate::pool::Pool;
 use crate::process::{ProcessStatus, WorkerCommand};
 use crate::server::Server;
-use crate::status::{Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
+use crate::status::{Ending, Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
 use crate::turns::Turns;
 use crate::worker::build_failure;
 
@@ -218,6 +218,14 @@ impl Run {
         self.control.is_aborted()
     }
 
+    /// The sinks that are publishing now.
+    pub fn publishing(&self) -> Vec<&str> {
+        let stages = self.plan.stages.iter().zip(&self.board.meters);
+        let closing = stages
+            .filter(|(_, meters)| meters.iter().any(|meter| meter.ending() == Ending::Closing));
+        closing.map(|(stage, _)| stage.name.as_str()).collect()
+    }
+
     /// Waits for the end.
     pub fn wait(self) -> Report {
         self.latch.wait(None);
@@ -247,7 +255,7 @@ impl Run {
         }
         let outcome = match self.control.failure() {
             Some(failure) => Outcome::Failed(failure.redacted(&self.plan.secrets)),
-            None if self.control.is_aborted() => Outcome::Aborted,
+            None if !over || self.control.is_cut_off() => Outcome::Aborted,
             None if self.control.is_stopping() => Outcome::Stopped,
             None => Outcome::Done,
         };
@@ -300,6 +308,7 @@ impl Board {
             kind: stage.kind.clone(),
             mode: stage.mode,
             workers: stage.workers,
+            ending: Ending::of(meters()),
             taken: sum.taken,
             sent: sum.sent,
             rejected: sum.rejected,

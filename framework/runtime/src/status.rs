@@ -19,10 +19,31 @@ pub enum Outcome {
     Done,
     /// It was asked to stop, and what had been read is complete.
     Stopped,
-    /// It was broken off; nothing unfinished was published.
+    /// It was broken off before all was published; [`StageStatus::ending`] tells what was.
     Aborted,
-    /// A stage failed.
+    /// A stage failed; [`StageStatus::ending`] tells what was published before.
     Failed(Failure),
+}
+
+/// How far a stage is on its way to the end. For a sink this says whether its rows are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is at work, or was when the run was broken off; nothing of it is published.
+    Open = 0,
+    /// It was publishing, or only some of its workers are at their end: what it publishes may be
+    /// there or not.
+    Closing = 1,
+    /// All its workers came to their end, and what it publishes is there.
+    Complete = 2,
+}
+
+impl Ending {
+    /// That of a stage with these workers.
+    pub(crate) fn of<'a>(meters: impl IntoIterator<Item = &'a Meter>) -> Self {
+        let mut endings = meters.into_iter().map(Meter::ending);
+        let first = endings.next().unwrap_or(Self::Open);
+        if endings.all(|ending| ending == first) { first } else { Self::Closing }
+    }
 }
 
 /// A run at its end.
@@ -51,6 +72,8 @@ pub struct StageStatus {
     pub mode: Mode,
     /// How many there are.
     pub workers: usize,
+    /// How far it came.
+    pub ending: Ending,
     /// What came in.
     pub taken: Amount,
     /// What went out; each batch counted once, however many stages get it.

@@ -13,6 +13,7 @@ use crate::drive::{Action, Driver, Event, Need, guarded};
 use crate::edge::{Inlet, Outlet, Parcel, Taken};
 use crate::letters::{Letter, LetterBox};
 use crate::meter::{Activity, Meter};
+use crate::status::Ending;
 use crate::turns::{Ticket, Turns};
 
 /// After this long in calls without a wait, a worker lets others have the thread.
@@ -55,8 +56,21 @@ pub struct Worker {
 enum Waited {
     Event(Event),
     Parcel(Parcel),
-    /// The run is broken off, or nobody takes its rows any more.
-    Over,
+    /// The run is broken off.
+    Aborted,
+    /// Nobody takes its rows any more.
+    Left,
+}
+
+/// How a worker came to its end, if without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All that it had to do is done.
+    Complete,
+    /// Nobody takes its rows any more.
+    Left,
+    /// The run was broken off.
+    Cut,
 }
 
 /// Fails the run if the worker is dropped by a panic. Made before anything that tells others of the
@@ -96,7 +110,14 @@ impl Worker {
             drop(driver);
             Ok(())
         });
-        if let Err(error) = worked.and(dropped) {
+        match &worked {
+            Ok(End::Complete) => meter.comes_to(Ending::Complete),
+            Ok(End::Cut) => control.cut_off(),
+            Ok(End::Left) => {}
+            // Who fails while it publishes has published nothing.
+            Err(_) => meter.comes_to(Ending::Open),
+        }
+        if let Err(error) = worked.map(|_| ()).and(dropped) {
             meter.failed(error.kind());
             // A reader of a sink that has left is no failure: those before learn of it.
             if !(sink && error.kind() == ErrorKind::Closed) {
@@ -112,7 +133,7 @@ impl Worker {
         &mut self,
         turns: Option<&'t Turns>,
         ticket: &mut Option<Ticket<'t>>,
-    ) -> Result<()> {
+    ) -> Result<End> {
         let mut actions = Vec::new();
         let mut need = self.driver.first_need()?;
         let mut shared = self.clock.now();
@@ -120,25 +141,14 @@ impl Worker {
             // With a ticket in hand, the batch before must be through before the next is taken.
             let input = need.input && ticket.is_none();
             let event = match self.wait(Need { input, ..need }, turns, ticket).await {
-                Waited::Over => return Ok(()),
+                Waited::Aborted => return Ok(End::Cut),
+                Waited::Left => return Ok(End::Left),
                 Waited::Parcel(parcel) => {
                     self.meter.took(parcel.rows(), parcel.bytes);
                     Event::Batch(parcel.batch)
                 }
-                Waited::Event(Event::InputEnded) => {
-                    // A sink publishes at the end: what was rejected must be safe before.
-                    if self.sink {
-                        tokio::select! {
-                            biased;
-                            () = self.control.aborted() => return Ok(()),
-                            settled = self.letters.settled() => settled?,
-                        }
-                    }
-                    // A failure is known before the end that it causes.
-                    if self.control.is_aborted() {
-                        return Ok(());
-                    }
-                    Event::InputEnded
+                Waited::Event(Event::InputEnded) if !self.may_end().await? => {
+                    return Ok(End::Cut);
                 }
                 Waited::Event(event) => event,
             };
@@ -159,8 +169,12 @@ impl Worker {
                     return Err(error);
                 }
             };
+            // What is at its end with nothing in hand is not cut off any more.
+            if need.ended && actions.is_empty() {
+                break;
+            }
             if !self.send(&mut actions, ticket.as_ref()).await? {
-                return Ok(());
+                return Ok(if self.control.is_aborted() { End::Cut } else { End::Left });
             }
             if !need.holding {
                 *ticket = None;
@@ -170,7 +184,27 @@ impl Worker {
                 shared = self.clock.now();
             }
         }
-        Ok(())
+        Ok(End::Complete)
+    }
+
+    /// Whether the end of the input is a true one. A sink publishes then, so it waits until what was
+    /// rejected is safe.
+    async fn may_end(&mut self) -> Result<bool> {
+        if self.sink {
+            tokio::select! {
+                biased;
+                () = self.control.aborted() => return Ok(false),
+                settled = self.letters.settled() => settled?,
+            }
+        }
+        // A failure is known before the end that it causes.
+        if self.control.is_aborted() {
+            return Ok(false);
+        }
+        if self.sink {
+            self.meter.comes_to(Ending::Closing);
+        }
+        Ok(true)
     }
 
     /// Waits for the first of what the worker needs.
@@ -181,7 +215,7 @@ impl Worker {
         ticket: &mut Option<Ticket<'t>>,
     ) -> Waited {
         if self.control.is_aborted() {
-            return Waited::Over;
+            return Waited::Aborted;
         }
         let source = self.inlet.is_none();
         if source && self.control.is_stopping() {
@@ -204,12 +238,12 @@ impl Worker {
         let due = need.at.map(|at| at.saturating_sub(clock.now()));
         tokio::select! {
             biased;
-            () = control.aborted() => Waited::Over,
+            () = control.aborted() => Waited::Aborted,
             () = control.stopping(), if source => Waited::Event(Event::Stop),
             () = bell.rung() => Waited::Event(Event::Wake),
             taken = receive(inlet.as_mut(), turns, ticket), if need.input => taken,
             () = sleep(due), if due.is_some() => Waited::Event(Event::Wake),
-            () = outlet.closed() => Waited::Over,
+            () = outlet.closed() => Waited::Left,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod json;
 pub mod keys;
 mod kind;
 pub mod option;
+pub mod path;
 mod registry;
 #[cfg(feature = "rows")]
 pub mod rows;

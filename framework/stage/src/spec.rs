@@ -71,7 +71,10 @@ pub struct Planned {
     pub output: SchemaRef,
     /// How rows must be dealt out when there are several workers.
     pub partitioning: Partitioning,
-    /// The files that are written; rejected rows are put beside the first.
+    /// The files that are read.
+    pub reads: Vec<PathBuf>,
+    /// The files that are written; rejected rows are put beside the first. What stands in them must
+    /// stay whole until all input has come in.
     pub writes: Vec<PathBuf>,
     /// The most bytes that one worker holds besides the batch in hand, if there is such a bound.
     pub holds: u64,
@@ -99,6 +102,7 @@ impl Planned {
         Self {
             output: output.into(),
             partitioning: Partitioning::Any,
+            reads: Vec::new(),
             writes: Vec::new(),
             holds: 0,
             blocks: false,
@@ -122,6 +126,14 @@ impl Planned {
     #[must_use]
     pub fn single(mut self, because: impl Into<String>) -> Self {
         self.partitioning = Partitioning::Single(because.into());
+        self
+    }
+
+    /// This file will be read. Together with what is [written](Self::writes), `check` sees whether
+    /// stages get in each other's way.
+    #[must_use]
+    pub fn reads(mut self, path: impl Into<PathBuf>) -> Self {
+        self.reads.push(path.into());
         self
     }
 

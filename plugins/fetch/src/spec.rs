@@ -55,6 +55,9 @@ with:
         let batches = 2 * BatchTarget::default().bytes as u64;
         let bodies = options.max_body.0.saturating_mul(options.concurrency as u64);
         let mut planned = Planned::emits(output).holds(bodies.saturating_add(batches));
+        if let Some(path) = &options.ca_file {
+            planned = planned.reads(path);
+        }
         let names = ["final_url", "status", "headers"];
         if names.iter().all(|name| input.column_with_name(name).is_some()) {
             planned = planned.note(

@@ -48,9 +48,14 @@ impl StageSpec for Read {
             );
         }
         let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
+        let regular_files = inputs.iter().filter(|input| regular(input));
+        let planned = regular_files.fold(planned, |planned, input| match input {
+            Input::File(path) => planned.reads(path),
+            Input::Stdin => planned,
+        });
         Ok(match inputs.len() {
             1 => planned.single("there is one file to read"),
-            n => planned.note(format!("reads {n} files")),
+            _ => planned,
         })
     }
 

@@ -4,7 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use gristmill_stage::path::{folder, resolve_links};
 use gristmill_stage::{Error, ErrorKind, Result};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -43,8 +45,17 @@ pub(crate) struct Aside {
 
 impl Target {
     /// Stdout, shared with whoever else writes to it.
-    pub(crate) fn stdout() -> Self {
-        Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0, outlives: true }
+    ///
+    /// # Errors
+    /// When nobody is there to read it.
+    pub(crate) fn stdout() -> Result<Self> {
+        if stdout_is_closed() {
+            return Err(Error::io(
+                "stdout is closed, or is /dev/null opened for reading and writing",
+            )
+            .help("send it somewhere, or write to `path: /dev/null` if no row is wanted"));
+        }
+        Ok(Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0, outlives: true })
     }
 
     /// A file. With `append` the rows are added to it at the end, all at once.
@@ -52,7 +63,7 @@ impl Target {
         let name = path.display().to_string();
         let opened = |sink, written| Self { name: name.clone(), sink, written, outlives: true };
         let wrong = |e: io::Error| Error::io(format!("{name} cannot be written: {e}"));
-        let path = resolved(path).map_err(wrong)?;
+        let path = resolve_links(path).map_err(wrong)?;
         let found = fs::metadata(&path).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
             let file = OpenOptions::new().write(true).open(&path).map_err(wrong)?;
@@ -150,33 +161,17 @@ impl Target {
     }
 }
 
-/// What is written under a path: what a link points to, not the link, also when it is not there yet.
-///
-/// # Errors
-/// When links go in circles.
-pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
-    // As many as Linux follows.
-    const LINKS: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..LINKS {
-        if let Ok(there) = path.canonicalize() {
-            return Ok(there);
-        }
-        match fs::read_link(&path) {
-            // An absolute one takes the place of all. `/dev/stdout` leads to no path, but is there.
-            Ok(to) if !path.exists() => path = folder(&path).join(to),
-            _ => return Ok(path),
-        }
-    }
-    Err(io::Error::other("its symbolic links go in circles"))
-}
-
-/// The folder that a path is in.
-pub(crate) fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
+/// Whether stdout was closed when the program was started (`>&-`). Rust's own start then opens
+/// /dev/null in its place, for reading and writing; a shell that is told `> /dev/null` opens it for
+/// writing alone.
+fn stdout_is_closed() -> bool {
+    let out = io::stdout();
+    let (Ok(found), Ok(null)) = (rustix::fs::fstat(&out), rustix::fs::stat("/dev/null")) else {
+        return false;
+    };
+    let both =
+        rustix::fs::fcntl_getfl(&out).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR);
+    both && (found.st_dev, found.st_ino) == (null.st_dev, null.st_ino)
 }
 
 fn beside(path: &Path, found: Option<fs::Metadata>) -> io::Result<NamedTempFile> {

@@ -1,10 +1,10 @@
 //! `write`: rows to a file.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use gristmill_stage::path::{check_append, check_replace};
 use gristmill_stage::{
     BuildContext, Error, Output, Planned, Result, Role, Snapshot, Stage, StageSpec, Transform,
 };
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::encode::Encoder;
 use crate::format::Format;
-use crate::target::{Aside, Target, folder, resolved};
+use crate::target::{Aside, Target};
 
 /// The kind `write`.
 #[derive(Debug, Clone, Copy)]
@@ -95,40 +95,18 @@ impl WriteOptions {
 
     /// Looks whether the file could be written, without making anything.
     fn check(&self) -> Result<()> {
-        let wrong = |text: String| Error::option("path", text);
         if self.path.is_empty() {
-            return Err(wrong("the path is empty".to_owned()).help("a file, or `-` for stdout"));
+            return Err(
+                Error::option("path", "the path is empty").help("a file, or `-` for stdout")
+            );
         }
-        let path = resolved(&self.path(0))
-            .map_err(|e| wrong(format!("`{}` cannot be written: {e}", self.path)))?;
-        if std::fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::InvalidFilename) {
-            return Err(wrong(format!("`{}` is too long for a name of a file", self.path)));
-        }
-        if path.is_dir() || self.path.ends_with('/') {
-            let text = format!("`{}` is a folder", self.path);
-            let help =
-                format!("a file in it, such as `{}/out.jsonl`", self.path.trim_end_matches('/'));
-            return Err(wrong(text).help(help));
-        }
-        if read_only(&path) {
-            return Err(wrong(format!("`{}` cannot be written: it is read-only", self.path)));
-        }
-        // The nearest folder that exists is the one to make the others in.
-        let exists = folder(&path).ancestors().find(|folder| folder.exists());
-        match exists.filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) if !folder.is_dir() => {
-                Err(wrong(format!("`{}` is a file, not a folder", folder.display())))
-            }
-            Some(folder) if read_only(folder) && !path.exists() => {
-                Err(wrong(format!("nothing can be written to the folder `{}`", folder.display())))
-            }
-            _ => Ok(()),
-        }
+        let path = self.path(0);
+        let checked = check_replace(&path).and_then(|()| match self.append {
+            true => check_append(&path),
+            false => Ok(()),
+        });
+        checked.map_err(|error| error.at("path"))
     }
-}
-
-fn read_only(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.permissions().readonly())
 }
 
 /// Layout of the snapshot: what of the file aside counts.
@@ -171,7 +149,7 @@ impl StageSpec for Write {
         let encoder = options.encoder(context.input())?;
         let restored: Option<Aside> = context.restored().value(VERSION)?;
         let target = match options.path.as_str() {
-            "-" => Target::stdout(),
+            "-" => Target::stdout()?,
             _ => Target::create(&options.path(context.instance()), options.append, restored)?
                 .outlives(context.resumable()),
         };

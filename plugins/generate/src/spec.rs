@@ -40,11 +40,12 @@ with:
     fn plan(options: &Options, _input: Option<&SchemaRef>) -> Result<Planned> {
         let program = Program::new(options)?;
         let planned = Planned::emits(program.schema());
-        let planned = match (program.total()?, &program.addresses) {
+        let mut planned = match (program.total()?, &program.addresses) {
             (Some(1), _) => planned.note("makes 1 row"),
             (Some(total), _) => planned.note(format!("makes {total} rows")),
             (None, Addresses::File(path)) => {
-                planned.note(format!("makes a row for each line of {}", path.display()))
+                let note = format!("makes a row for each line of {}", path.display());
+                planned.reads(path).note(note)
             }
             (None, _) => planned,
         };
@@ -52,6 +53,7 @@ with:
         for (name, option) in &program.vars {
             if let VarOption::File(file) = option {
                 held += check_file(&file.file, &format!("vars.{name}.file"))?;
+                planned = planned.reads(&file.file);
             }
         }
         Ok(planned.holds(held))

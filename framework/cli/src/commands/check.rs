@@ -13,6 +13,9 @@ use crate::figures::count;
 use crate::kinds;
 use crate::types;
 
+/// Files read by one stage that are named one by one.
+const READS: usize = 3;
+
 /// Checks pipelines and prints their plans.
 pub fn check(args: &Check) -> Exit {
     let registry = kinds::built_in();
@@ -84,6 +87,12 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
     }
     if stage.role != Role::Sink {
         writeln!(out, "    out: {}", columns(&stage.output))?;
+    }
+    for path in stage.reads.iter().take(READS) {
+        writeln!(out, "    reads {}", path.display())?;
+    }
+    if let more @ 1.. = stage.reads.len().saturating_sub(READS) {
+        writeln!(out, "    reads {} more", count(more as u64))?;
     }
     for path in &stage.writes {
         writeln!(out, "    writes {}", path.display())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gristmill_config::Plan;
 use gristmill_demo::DemoSite;
-use gristmill_runtime::{Outcome, Report, Run, RunOptions, WorkerCommand};
+use gristmill_runtime::{Ending, Outcome, Report, Run, RunOptions, WorkerCommand};
 use serde_json::Value;
 
 use crate::args;
@@ -53,7 +53,7 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
         Ok(site) => site.inspect(|site| options.origins.add("demo", site.base())),
         Err(error) => return fail(format!("the demo site cannot start: {error}")),
     };
-    let files: Vec<_> = plan.stages.iter().flat_map(|stage| stage.writes.clone()).collect();
+    let files: Vec<_> = plan.stages.iter().map(|stage| stage.writes.clone()).collect();
     let run = match Run::start(plan, &registry, options) {
         Ok(run) => run,
         Err(failure) => return fail(failure.to_string()),
@@ -76,16 +76,28 @@ fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
     let mut progress = Progress::new(&run, quiet);
     let mut told = false;
     let mut aborted_at = None;
+    // How many signals there were when a sink was first seen to publish after all.
+    let mut publishing_at = None;
     while !run.wait_for(progress.tick()) {
-        if signals.count() > 0 && !told {
-            told = true;
-            say("stopping: what was read is worked through; Ctrl-C again stops at once");
-        }
         if run.is_aborted() {
             let since = *aborted_at.get_or_insert(run.elapsed());
-            if run.elapsed().saturating_sub(since) > GRACE {
+            let publishing = run.publishing();
+            if !publishing.is_empty() && publishing_at.is_none() {
+                publishing_at = Some(signals.count());
+                let names = publishing.join("`, `");
+                say(format!(
+                    "`{names}` is publishing right now; Ctrl-C again does not wait for it"
+                ));
+            }
+            // Cut off in the middle of it, a file that is added to would end in half a row.
+            let over = run.elapsed().saturating_sub(since) > GRACE;
+            let waits = publishing_at.is_some_and(|count| signals.count() <= count);
+            if over && (publishing.is_empty() || !waits) {
                 break;
             }
+        } else if signals.count() > 0 && !told {
+            told = true;
+            say("stopping: what was read is worked through; Ctrl-C again stops at once");
         }
         progress.update(&run);
     }
@@ -94,7 +106,7 @@ fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
 }
 
 /// How the run ended, and what to say of it.
-fn end(report: &Report, files: &[PathBuf], quiet: bool) -> (Exit, Vec<String>) {
+fn end(report: &Report, files: &[Vec<PathBuf>], quiet: bool) -> (Exit, Vec<String>) {
     let took = figures::time(report.took);
     let mut lines = Vec::new();
     let path = report.rejected_path.display();
@@ -110,11 +122,13 @@ fn end(report: &Report, files: &[PathBuf], quiet: bool) -> (Exit, Vec<String>) {
     }
     let exit = match &report.outcome {
         Outcome::Failed(failure) => {
+            lines.extend(published(report, files));
             lines.push(format!("error: {failure}"));
             Exit::Failed
         }
         Outcome::Aborted => {
-            lines.push(format!("broken off after {took}; nothing unfinished was published"));
+            lines.extend(published(report, files));
+            lines.push(format!("broken off after {took}; no unfinished file was published"));
             Exit::Interrupted
         }
         Outcome::Stopped => {
@@ -124,14 +138,32 @@ fn end(report: &Report, files: &[PathBuf], quiet: bool) -> (Exit, Vec<String>) {
         }
         Outcome::Done => {
             if !quiet {
-                let files: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
+                let files = names(files.iter().flatten());
                 let wrote = if files.is_empty() { "" } else { "; wrote " };
-                lines.push(format!("done in {took}{wrote}{}", files.join(", ")));
+                lines.push(format!("done in {took}{wrote}{files}"));
             }
             if report.rejected > 0 { Exit::Rejected } else { Exit::Done }
         }
     };
     (exit, lines)
+}
+
+/// What a run that did not come to its end has published all the same.
+fn published(report: &Report, files: &[Vec<PathBuf>]) -> Vec<String> {
+    let of = |ending| {
+        let stages = report.stages.iter().zip(files);
+        names(stages.filter(|(stage, _)| stage.ending == ending).flat_map(|(_, files)| files))
+    };
+    let said = [
+        ("complete and published before", of(Ending::Complete)),
+        ("published or not, it was just about to be", of(Ending::Closing)),
+    ];
+    let said = said.into_iter().filter(|(_, files)| !files.is_empty());
+    said.map(|(what, files)| format!("{what}: {files}")).collect()
+}
+
+fn names<'a>(files: impl Iterator<Item = &'a PathBuf>) -> String {
+    files.map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Raises the limit of open files as far as the machine allows: sockets and threaded workers with
