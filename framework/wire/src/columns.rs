@@ -9,6 +9,7 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use crate::WireError;
+use crate::check::{Content, content};
 
 /// The marker at the end of an Arrow IPC stream.
 const END_OF_STREAM: [u8; 8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
@@ -25,6 +26,9 @@ pub(crate) fn schema_bytes(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
 
 /// The schema of such a message.
 pub(crate) fn read_schema(payload: &Buffer) -> Result<SchemaRef, WireError> {
+    if content(payload)? != (Content { schemas: 1, ..Content::default() }) {
+        return Err(WireError::new("a frame of a schema holds one schema and nothing else"));
+    }
     let schema = shielded(|| arrow_ipc::convert::try_schema_from_ipc_buffer(payload))?;
     Ok(schema.into())
 }
@@ -73,6 +77,9 @@ impl Batches {
 
     /// The one batch in this payload.
     pub(crate) fn decode(&mut self, payload: Buffer) -> Result<RecordBatch, WireError> {
+        if content(&payload)? != (Content { batches: 1, ..Content::default() }) {
+            return Err(WireError::new("a frame of rows holds one batch, after its dictionaries"));
+        }
         let decoder = &mut self.decoder;
         shielded(|| feed(decoder, payload))?
             .ok_or_else(|| WireError::new("a frame of rows holds no rows"))

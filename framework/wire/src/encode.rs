@@ -4,12 +4,12 @@ use std::io::IoSlice;
 
 use arrow_buffer::Buffer;
 use arrow_schema::{ArrowError, Schema};
-use gristmill_stage::{Result, Snapshot};
+use gristmill_stage::{Error, Result, Snapshot};
 use serde::Serialize;
 
 use crate::columns::{BatchEncoder, schema_bytes};
 use crate::frame::{Flags, HEADER, Header, Kind};
-use crate::message::{Commit, CommitHead, Message, Side, StateHead};
+use crate::message::{Commit, CommitHead, Limits, Message, Side, StateHead};
 use crate::{WireError, table};
 
 /// Bytes on their way out, in pieces for a vectored write. Columns are not copied into it.
@@ -19,6 +19,8 @@ pub struct Outgoing {
     /// How much of the first piece has left.
     sent: usize,
     len: usize,
+    /// What the other side takes in one frame.
+    limit: u64,
 }
 
 impl Outgoing {
@@ -58,9 +60,13 @@ impl Outgoing {
 
     fn frame(&mut self, kind: Kind, flags: u8, number: u64, payload: Vec<Buffer>) -> Result<()> {
         let len: usize = payload.iter().map(Buffer::len).sum();
+        let most = kind.most(self.limit).min(u64::from(u32::MAX));
+        let fits = u32::try_from(len).ok().filter(|len| u64::from(*len) <= most);
         let header = Header {
-            len: u32::try_from(len)
-                .map_err(|_| WireError::new(format!("{len} bytes are too many for one frame")))?,
+            len: fits.ok_or_else(|| {
+                Error::data(format!("{len} bytes are too many for a frame `{kind:?}`"))
+                    .help(format!("the other side takes {most} at once; make batches smaller"))
+            })?,
             kind,
             flags: Flags(flags),
             number,
@@ -73,9 +79,15 @@ impl Outgoing {
 }
 
 /// Makes bytes of messages, one after the other on one connection.
-#[derive(Default)]
 pub struct Encoder {
     batches: Option<BatchEncoder>,
+    limit: u64,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { batches: None, limit: Limits::default().frame }
+    }
 }
 
 impl Encoder {
@@ -93,12 +105,18 @@ impl Encoder {
         Ok(())
     }
 
+    /// Says how large frames may be: the limit in the other side's hello.
+    pub fn limit(&mut self, frame: u64) {
+        self.limit = frame;
+    }
+
     /// The bytes of a message.
     ///
     /// # Errors
-    /// When rows or schemas have no form in the Arrow IPC format, or are beyond 4 GiB.
+    /// When rows or schemas have no form in the Arrow IPC format, or are larger than
+    /// the other side takes.
     pub fn encode(&mut self, message: &Message) -> Result<Outgoing> {
-        let mut out = Outgoing::default();
+        let mut out = Outgoing { limit: self.limit, ..Outgoing::default() };
         let none = Vec::new;
         match message {
             Message::Hello(hello) => out.frame(Kind::Hello, 0, 0, json(hello)?)?,

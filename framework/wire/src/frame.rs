@@ -71,7 +71,23 @@ impl Kind {
     fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
+
+    /// Whether its payload counts against the credit of the sender.
+    pub fn costs_credit(self) -> bool {
+        matches!(self, Self::Batch | Self::Reject)
+    }
+
+    /// The largest payload, for a side that takes `limit` bytes. Only rows may need all of it.
+    pub(crate) fn most(self, limit: u64) -> u64 {
+        match self {
+            Self::Batch | Self::Reject | Self::Part => limit,
+            _ => limit.min(MOST_WORDS),
+        }
+    }
 }
+
+/// JSON becomes much larger when it is read.
+const MOST_WORDS: u64 = 16 << 20;
 
 /// Bits of a header whose meaning depends on the kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,9 +135,10 @@ impl Header {
         let kind = Kind::of(kind).ok_or_else(|| {
             WireError::new(format!("there is no frame of kind {kind}; are these frames at all?"))
         })?;
-        if len as usize > limit {
+        let most = kind.most(limit as u64);
+        if u64::from(len) > most {
             return Err(WireError::new(format!(
-                "a frame of {len} bytes is larger than the limit of {limit}"
+                "a frame `{kind:?}` of {len} bytes is larger than the limit of {most}"
             )));
         }
         Ok(Self { len, kind, flags: Flags(flags), number: u64::from_le_bytes(number) })

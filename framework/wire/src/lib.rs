@@ -5,6 +5,7 @@
 //! [`FrameReader`] says into which bytes to read next and cuts them into [`Frame`]s; [`Decoder`] makes
 //! messages of frames. No bytes that come in can make it panic, or allocate more than the limit.
 
+mod check;
 mod columns;
 mod decode;
 mod encode;

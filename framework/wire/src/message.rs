@@ -24,7 +24,8 @@ pub enum Message {
     Open(Box<Open>, Snapshot),
     /// Host, before `Open`: the schema of what the stage takes or puts out.
     Schema(Side, SchemaRef),
-    /// Host: rows to work on, numbered from 1. Worker: rows that came out.
+    /// Host: rows to work on; numbers rise, and do not begin anew when a worker takes the place of
+    /// another. Worker: rows that came out, with 0.
     Batch(u64, RecordBatch),
     /// Both: the other side may send so many more bytes of rows.
     Credit(u64),
@@ -89,8 +90,8 @@ pub struct Hello {
 pub struct Limits {
     /// The largest payload of a frame, in bytes.
     pub frame: u64,
-    /// So many bytes of rows may be sent before it says [`Message::Credit`]. Rows that alone are larger
-    /// may be sent when all credit is there.
+    /// So many bytes of rows may be sent before it says [`Message::Credit`]; as long as half of it is
+    /// left, a batch of any size may be sent.
     pub credit: u64,
 }
 
@@ -219,6 +220,7 @@ pub struct Commit {
 /// The rest of a commit with a state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CommitHead {
+    #[serde(default)]
     pub(crate) epoch: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<StateHead>,

@@ -2,8 +2,8 @@
 
 use arrow_buffer::{Buffer, MutableBuffer};
 
+use crate::WireError;
 use crate::frame::{Frame, HEADER, Header};
-use crate::{Kind, WireError};
 
 /// What is read at a time while no large payload is under way.
 const CHUNK: usize = 64 << 10;
@@ -114,11 +114,4 @@ impl Large {
 fn frame(header: Header, payload: Buffer) -> Frame {
     let Header { kind, flags, number, .. } = header;
     Frame { kind, flags, number, payload }
-}
-
-impl Kind {
-    /// Whether its payload counts against the credit of the sender.
-    pub fn costs_credit(self) -> bool {
-        matches!(self, Self::Batch | Self::Reject)
-    }
 }

@@ -8,6 +8,7 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::ArrowError;
 
 use crate::WireError;
+use crate::check::{Content, content};
 use crate::columns::shielded;
 
 /// The length of the text in four bytes, the text, zeros up to a multiple of 64, then the stream.
@@ -38,6 +39,9 @@ pub(crate) fn decode(mut payload: Buffer) -> Result<(String, RecordBatch), WireE
         return Err(short());
     }
     payload.advance(head);
+    if content(&payload)? != (Content { schemas: 1, batches: 1, ended: true }) {
+        return Err(WireError::new(format!("with `{text}` there is no stream of one batch")));
+    }
     let mut decoder = StreamDecoder::new();
     let rows = shielded(|| decoder.decode(&mut payload))?
         .ok_or_else(|| WireError::new(format!("there are no rows with `{text}`")))?;

@@ -8,55 +8,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod said;
+
 use std::sync::Arc;
 
-use arrow_array::builder::{ListBuilder, StringBuilder, StringDictionaryBuilder};
-use arrow_array::types::Int32Type;
-use arrow_array::{
-    Array, ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
-    StringArray, StructArray,
-};
-use arrow_schema::{DataType, Field, Schema};
-use gristmill_stage::{Role, Snapshot};
-use gristmill_wire::{
-    BatchSize, Called, Commit, Decoder, Encoder, Fault, FrameReader, HEADER, Heartbeat, Hello,
-    Limits, Log, Message, Open, Rejected, Side,
-};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::Schema;
+use gristmill_wire::{Encoder, HEADER, Hello, Limits, Message, Side};
 use proptest::prelude::*;
-use serde_json::json;
 
-/// Rows with nulls, empty and large values, lists, structs and a dictionary.
-fn rows(numbers: &[Option<i64>], texts: &[String]) -> RecordBatch {
-    let n = numbers.len();
-    let text = |i: usize| texts.get(i % texts.len().max(1)).filter(|_| i % 5 != 3);
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    let mut dictionary = StringDictionaryBuilder::<Int32Type>::new();
-    for i in 0..n {
-        for _ in 0..i % 3 {
-            lists.values().append_option(text(i));
-        }
-        lists.append(i % 4 != 1);
-        dictionary.append_option(text(i % 2));
-    }
-    let pair = StructArray::from(vec![(
-        Arc::new(Field::new("x", DataType::Float64, true)),
-        Arc::new(Float64Array::from_iter((0..n).map(|i| (i % 2 == 0).then_some(i as f64))))
-            as ArrayRef,
-    )]);
-    RecordBatch::try_from_iter_with_nullable([
-        ("n", Arc::new(Int64Array::from(numbers.to_vec())) as ArrayRef, true),
-        ("text", Arc::new(StringArray::from_iter((0..n).map(text))) as ArrayRef, true),
-        (
-            "bytes",
-            Arc::new(BinaryArray::from_iter((0..n).map(|i| text(i).map(String::as_bytes)))),
-            true,
-        ),
-        ("list", Arc::new(lists.finish()) as ArrayRef, true),
-        ("pair", Arc::new(pair) as ArrayRef, true),
-        ("word", Arc::new(dictionary.finish()) as ArrayRef, true),
-    ])
-    .unwrap()
-}
+use said::{bytes_of, hear, many_types, messages, rows, runs};
 
 fn batch() -> impl Strategy<Value = RecordBatch> {
     let numbers = prop::collection::vec(any::<Option<i64>>(), 1..60);
@@ -67,94 +28,6 @@ fn batch() -> impl Strategy<Value = RecordBatch> {
         let at = at.index(rows.num_rows());
         if sliced { rows.slice(at, rows.num_rows() - at) } else { rows }
     })
-}
-
-fn open() -> Open {
-    Open {
-        stage: "items".to_owned(),
-        kind: "parse".to_owned(),
-        options: json!({ "format": "html", "n": 9_007_199_254_740_993_u64 }),
-        role: Role::Transform,
-        instance: 1,
-        instances: 2,
-        ordered: true,
-        batch: BatchSize { rows: 10, bytes: 1000 },
-        clock: 77,
-        origins: [("demo".to_owned(), "http://127.0.0.1:1".to_owned())].into(),
-        heartbeat: 1.0,
-        restored: None,
-    }
-}
-
-/// One of each, around these rows.
-fn messages(batches: &[RecordBatch]) -> Vec<Message> {
-    let first = &batches[0];
-    let state = Snapshot::parts(
-        3,
-        vec![("a".to_owned(), first.clone()), (String::new(), first.slice(0, 0))],
-    );
-    let fault = Fault {
-        kind: "data".to_owned(),
-        message: "no".to_owned(),
-        option: None,
-        column: Some("n".to_owned()),
-        help: Some("yes".to_owned()),
-    };
-    let mut all = vec![
-        Message::Hello(Hello::new(Limits::default())),
-        Message::Schema(Side::Output, first.schema()),
-        Message::Schema(Side::Input, first.schema()),
-        Message::Open(Box::new(open()), state.clone()),
-        Message::Opened,
-        Message::Credit(u64::MAX),
-        Message::Barrier { epoch: 5, drained: true },
-        Message::Committed(5),
-        Message::Called(Called { batch: 1, nanos: 99, measured: true, holding: true }),
-        Message::Reject(Rejected { reason: "because ✗".to_owned(), rows: first.clone() }),
-        Message::Commit(Box::default()),
-        Message::Commit(Box::new(Commit { through: 2, epoch: 5, finished: true, snapshot: state })),
-        Message::Heartbeat(Heartbeat { cpu: 1, memory: 2, peak_memory: 3, call: 4 }),
-        Message::Log(Log { level: "warn".to_owned(), message: "line".to_owned() }),
-        Message::Error(fault),
-        Message::End,
-        Message::Stop,
-    ];
-    all.extend(batches.iter().enumerate().map(|(i, rows)| Message::Batch(i as u64, rows.clone())));
-    all
-}
-
-fn bytes_of(messages: &[Message], schema: &Schema) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.sends(schema).unwrap();
-    let mut bytes = Vec::new();
-    for message in messages {
-        let out = encoder.encode(message).unwrap();
-        let before = bytes.len();
-        out.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
-        assert_eq!(bytes.len() - before, out.len());
-    }
-    bytes
-}
-
-/// Hears what is in these bytes, which come in pieces of these lengths.
-fn hear(mut bytes: &[u8], pieces: &[usize], limit: usize) -> Result<Vec<Message>, String> {
-    let (mut reader, mut decoder) = (FrameReader::new(limit), Decoder::new());
-    let mut heard = Vec::new();
-    let mut turn = 0;
-    loop {
-        while let Some(frame) = reader.next().map_err(|e| e.to_string())? {
-            heard.extend(decoder.decode(frame).map_err(|e| e.to_string())?);
-        }
-        if bytes.is_empty() {
-            return if reader.is_amid() { Err("amid a frame".to_owned()) } else { Ok(heard) };
-        }
-        let space = reader.space();
-        let take = pieces[turn % pieces.len()].min(space.len()).min(bytes.len());
-        space[..take].copy_from_slice(&bytes[..take]);
-        reader.advance(take);
-        bytes = &bytes[take..];
-        turn += 1;
-    }
 }
 
 proptest! {
@@ -207,6 +80,15 @@ fn rows_are_not_copied_and_come_out_aligned() {
 }
 
 #[test]
+fn columns_of_every_layout_are_heard() {
+    let rows = many_types();
+    let said = messages(&[rows.clone(), rows.slice(1, 2), rows.clone()]);
+    assert_eq!(hear(&bytes_of(&said, &rows.schema()), &[1000], 1 << 30).unwrap(), said);
+    let said = [Message::Schema(Side::Input, runs().schema()), Message::Batch(1, runs())];
+    assert_eq!(hear(&bytes_of(&said, &runs().schema()), &[1000], 1 << 30).unwrap(), said);
+}
+
+#[test]
 fn rows_without_columns_are_rows() {
     let options = RecordBatchOptions::new().with_row_count(Some(7));
     let rows =
@@ -236,4 +118,15 @@ fn another_version_is_refused_by_name() {
     hello.software = "other 9".to_owned();
     let error = hello.check().unwrap_err().to_string();
     assert_eq!(error, "other 9 speaks gristmill-worker 2.0, this is gristmill-worker 1.0");
+}
+
+#[test]
+fn what_the_other_side_does_not_take_is_not_sent() {
+    let rows = rows(&[Some(1); 2000], &["text".to_owned()]);
+    let mut encoder = Encoder::new();
+    encoder.sends(&rows.schema()).unwrap();
+    encoder.limit(1 << 10);
+    let error = encoder.encode(&Message::Batch(1, rows)).unwrap_err();
+    assert!(error.message().ends_with("bytes are too many for a frame `Batch`"), "{error}");
+    assert_eq!(error.help_text(), Some("the other side takes 1024 at once; make batches smaller"));
 }

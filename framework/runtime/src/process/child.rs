@@ -83,35 +83,21 @@ impl Spec {
     fn greet(&self, socket: UnixStream, snapshot: &Snapshot) -> Result<Connection, Refused> {
         socket.set_read_timeout(Some(START))?;
         socket.set_write_timeout(Some(START))?;
-        let mut to = &socket;
         let mut encoder = Encoder::new();
         encoder.sends(&self.input)?;
         let mut decoder = Decoder::new();
         decoder.expects(&self.output).map_err(Error::from)?;
-        let mut open = self.open.clone();
-        open.clock = u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX);
-        let messages = [
-            Message::Hello(Hello::new(self.limits)),
-            Message::Schema(Side::Input, self.input.clone()),
-            Message::Schema(Side::Output, self.output.clone()),
-            Message::Open(Box::new(open), snapshot.clone()),
-        ];
-        for message in messages {
-            let mut out = encoder.encode(&message)?;
-            while !out.is_empty() {
-                // A child that is gone says why on the other way.
-                let Ok(written) = to.write_vectored(&out.slices()) else { break };
-                out.advance(written);
-            }
-        }
+        say(&socket, &mut encoder, &[Message::Hello(Hello::new(self.limits))])?;
         let mut reader = FrameReader::new(usize::try_from(self.limits.frame).unwrap_or(usize::MAX));
         let mut credit = None;
         loop {
             while let Some(frame) = reader.next().map_err(Refused::protocol)? {
                 match decoder.decode(frame).map_err(Refused::protocol)? {
-                    Some(Message::Hello(hello)) => {
+                    Some(Message::Hello(hello)) if credit.is_none() => {
                         hello.check().map_err(|e| Refused::Error(e.into()))?;
                         credit = Some(hello.limits.credit);
+                        encoder.limit(hello.limits.frame);
+                        say(&socket, &mut encoder, &self.orders(snapshot))?;
                     }
                     Some(Message::Error(fault)) => return Err(Refused::Error(fault.into())),
                     Some(Message::Heartbeat(beat)) => self.vitals.beat(beat),
@@ -138,6 +124,33 @@ impl Spec {
             }
         }
     }
+
+    /// What a child is told once it has said who it is.
+    fn orders(&self, snapshot: &Snapshot) -> [Message; 3] {
+        let mut open = self.open.clone();
+        open.clock = u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX);
+        [
+            Message::Schema(Side::Input, self.input.clone()),
+            Message::Schema(Side::Output, self.output.clone()),
+            Message::Open(Box::new(open), snapshot.clone()),
+        ]
+    }
+}
+
+/// Says something while nothing is read. A child that is gone says why on the other way.
+fn say(mut to: &UnixStream, encoder: &mut Encoder, messages: &[Message]) -> Result<(), Refused> {
+    for message in messages {
+        let mut out = encoder.encode(message)?;
+        while !out.is_empty() {
+            match to.write_vectored(&out.slices()) {
+                Ok(written) => out.advance(written),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(Refused::Late),
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why a greeting came to nothing.

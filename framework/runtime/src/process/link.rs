@@ -145,7 +145,8 @@ impl Link {
             self.extra = self.extra.max(state);
             return Some(Message::Credit(more));
         }
-        // A batch that alone is larger than all credit goes when all of it is there.
+        // So at most one batch more than the credit is under way, and a batch that alone is larger
+        // than all of it goes, too.
         if self.credit >= self.full / 2
             && let Some(send) = books.ledger.next()
         {
@@ -182,6 +183,8 @@ impl Link {
                     return Err(Ended::Dead(None));
                 }
                 Ok(bytes) => {
+                    // Also amid a long frame it lives.
+                    self.missing = 0;
                     self.reader.advance(bytes);
                     self.take_in()?;
                 }
@@ -211,7 +214,6 @@ impl Link {
     }
 
     fn act(&mut self, message: Message, credit: u64) -> Result<(), Ended> {
-        self.missing = 0;
         match message {
             Message::Batch(_, rows) => self.came(Outcome::Emit(rows), credit),
             Message::Reject(rejected) => {

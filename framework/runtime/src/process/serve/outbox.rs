@@ -21,6 +21,11 @@ impl Outbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1.sends(schema)
     }
 
+    /// Says how large frames may be.
+    pub(super) fn limit(&self, frame: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.limit(frame);
+    }
+
     /// Says something; returns how many bytes it took. When the run is gone, nobody hears it; the
     /// inbox learns of that.
     pub(super) fn say(&self, message: &Message) -> Result<u64> {

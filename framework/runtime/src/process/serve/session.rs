@@ -88,6 +88,7 @@ impl Session {
                 Some(Message::Hello(hello)) => {
                     hello.check()?;
                     full = i64::try_from(hello.limits.credit).unwrap_or(i64::MAX);
+                    outbox.limit(hello.limits.frame);
                 }
                 Some(Message::Schema(Side::Input, schema)) => input = schema,
                 Some(Message::Schema(Side::Output, schema)) => output = schema,
