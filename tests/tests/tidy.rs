@@ -138,7 +138,6 @@ fn plugins_know_nothing_of_how_they_run() {
         "Builder::new_current_thread",
         "\"threaded\"",
         "\"pooled\"",
-        "\"process\"",
     ];
     let mut found = Vec::new();
     for (name, text) in files("plugins", ".rs") {

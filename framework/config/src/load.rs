@@ -100,11 +100,7 @@ fn assemble(
             Some((checked, run))
         })
         .collect::<Option<_>>()?;
-    // From the order of the file to the order of the plan.
-    let mut ids: Vec<StageId> = vec![0; checked.len()];
-    for (id, index) in graph.order.iter().enumerate() {
-        *ids.get_mut(*index)? = id;
-    }
+    let ids = ids(graph, checked.len())?;
     let mut edges = Vec::new();
     let mut stages: Vec<StagePlan> = Vec::with_capacity(graph.order.len());
     for index in graph.order.iter().copied() {
@@ -146,6 +142,7 @@ fn assemble(
             batch: document.batch,
             holds: checked.planned.holds,
             blocks: checked.planned.blocks,
+            once: checked.planned.once,
             reads: std::mem::take(&mut checked.planned.reads),
             writes: std::mem::take(&mut checked.planned.writes),
             notes: run.notes.iter().cloned().chain(checked.planned.notes.drain(..)).collect(),
@@ -154,6 +151,15 @@ fn assemble(
     clamp_batches(&mut stages, &edges);
     let name = document.name.unwrap_or_else(|| source.stem());
     Some(Plan { name, stages, edges, pools: document.pools?, rejected, secrets })
+}
+
+/// For each stage in the order of the file, its place in the order of the plan.
+fn ids(graph: &Graph, stages: usize) -> Option<Vec<StageId>> {
+    let mut ids: Vec<StageId> = vec![0; stages];
+    for (id, index) in graph.order.iter().enumerate() {
+        *ids.get_mut(*index)? = id;
+    }
+    Some(ids)
 }
 
 /// A batch should fit into every queue that it goes into.

@@ -71,6 +71,8 @@ pub struct StagePlan {
     pub holds: u64,
     /// Whether its calls may wait for something outside, so that it must not share a thread.
     pub blocks: bool,
+    /// Whether its rows come only once, as those of stdin.
+    pub once: bool,
     /// The files that it reads.
     pub reads: Vec<PathBuf>,
     /// The files that it writes.

@@ -81,6 +81,8 @@ pub struct Planned {
     /// Whether its calls may wait for something outside, such as whoever reads from a pipe. It then
     /// gets threads that nobody shares, in every mode. A source that can be woken does not need it.
     pub blocks: bool,
+    /// Whether its rows come only once: what it reads is gone afterwards, as with stdin.
+    pub once: bool,
     /// Lines for whoever reads the plan.
     pub notes: Vec<String>,
 }
@@ -106,6 +108,7 @@ impl Planned {
             writes: Vec::new(),
             holds: 0,
             blocks: false,
+            once: false,
             notes: Vec::new(),
         }
     }
@@ -155,6 +158,13 @@ impl Planned {
     #[must_use]
     pub fn blocks(mut self) -> Self {
         self.blocks = true;
+        self
+    }
+
+    /// Its rows come only once.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

@@ -53,6 +53,7 @@ impl StageSpec for Read {
             Input::File(path) => planned.reads(path),
             Input::Stdin => planned,
         });
+        let planned = if inputs.iter().all(regular) { planned } else { planned.once() };
         Ok(match inputs.len() {
             1 => planned.single("there is one file to read"),
             _ => planned,

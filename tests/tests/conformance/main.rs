@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 mod aggregate;
+mod broken;
 mod case;
 mod fetch;
 mod files;
@@ -23,7 +24,8 @@ use case::{Case, World};
 /// Adds the kinds of a crate.
 type Register = fn(&mut Registry);
 
-const PLUGINS: [(&str, Register); 6] = [
+const PLUGINS: [(&str, Register); 7] = [
+    ("broken", gristmill_broken::register),
     ("fetch", gristmill_fetch::register),
     ("files", gristmill_files::register),
     ("flow", gristmill_flow::register),
@@ -33,8 +35,9 @@ const PLUGINS: [(&str, Register); 6] = [
 ];
 
 /// Every table of cases.
-const TABLES: [fn(&World) -> Vec<Case>; 7] = [
+const TABLES: [fn(&World) -> Vec<Case>; 8] = [
     aggregate::cases,
+    broken::cases,
     fetch::cases,
     files::cases,
     flow::cases,
@@ -60,6 +63,11 @@ fn run(table: fn(&World) -> Vec<Case>) {
 #[test]
 fn aggregate_conforms() {
     run(aggregate::cases);
+}
+
+#[test]
+fn broken_and_unseen_conform() {
+    run(broken::cases);
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn check(args: &Bench, plan: &Plan) -> Result<(), Stopped> {
             ));
         }
     }
-    if let Some(stage) = plan.stages.iter().find(|s| s.role == Role::Source && s.blocks) {
+    if let Some(stage) = plan.stages.iter().find(|s| s.once) {
         return wrong(format!(
             "`{}` reads stdin or a pipe, which gives its rows once, and a benchmark runs many times\n\
              help: put the rows into a file",
