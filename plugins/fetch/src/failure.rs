@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::time::Duration;
 
 /// Why there is no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,21 +24,27 @@ impl Failure {
         Self { text: text.into(), passing: false }
     }
 
-    /// Why no answer came.
-    pub(crate) fn of_request(error: &reqwest::Error, connect_timeout: std::time::Duration) -> Self {
-        if error.is_redirect() {
-            return Self::lasting(deepest(error));
-        }
+    /// Why reqwest has no answer.
+    pub(crate) fn of_request(error: &reqwest::Error, connect_timeout: Duration) -> Self {
         if error.is_dns() {
             let host = error.url().and_then(reqwest::Url::host_str).unwrap_or_default();
-            return Self::passing(format!("name not found: {host}"));
+            return Self::unknown_name(host);
         }
         if let Some(tls) = find_tls(error) {
             return Self::lasting(format!("no secure connection: {tls}"));
         }
         if error.is_connect() && error.is_timeout() {
-            return Self::passing(format!("no connection within {connect_timeout:?}"));
+            return Self::no_connection_within(connect_timeout);
         }
+        if error.is_builder() {
+            return Self::lasting(format!("no answer: {}", deepest(error)));
+        }
+        let what = if error.is_connect() { Lacking::Connection } else { Lacking::Answer };
+        Self::of_wire(error, what)
+    }
+
+    /// Why there is no connection to a server, or no answer from it.
+    pub(crate) fn of_wire(error: &(dyn StdError + 'static), what: Lacking) -> Self {
         if let Some(hyper) = find::<hyper::Error>(error) {
             if hyper.is_incomplete_message() {
                 return Self::passing("the server closed the connection without an answer");
@@ -51,23 +58,31 @@ impl Failure {
         {
             return Self::passing(text);
         }
-        let what = if error.is_connect() { "no connection" } else { "no answer" };
-        Self { text: format!("{what}: {}", deepest(error)), passing: !error.is_builder() }
+        let what = match what {
+            Lacking::Connection => "no connection",
+            Lacking::Answer => "no answer",
+        };
+        Self::passing(format!("{what}: {}", deepest(error)))
+    }
+
+    /// Nobody knows the address of this host.
+    pub(crate) fn unknown_name(host: &str) -> Self {
+        Self::passing(format!("name not found: {host}"))
+    }
+
+    /// Connecting took too long.
+    pub(crate) fn no_connection_within(time: Duration) -> Self {
+        Self::passing(format!("no connection within {time:?}"))
     }
 
     /// Why the body did not come to its end.
-    pub(crate) fn of_body(error: &reqwest::Error, got: usize, of: Option<u64>) -> Self {
+    pub(crate) fn of_body(error: &(dyn StdError + 'static), got: usize, of: Option<u64>) -> Self {
         let amount = match of {
             Some(of) => format!("got {got} of {of} bytes"),
             None => format!("got {got} bytes"),
         };
-        let closed = |error: &io::Error| {
-            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-            matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
-        };
         if let Some(hyper) = find::<hyper::Error>(error) {
-            let io = find::<io::Error>(hyper);
-            if hyper.is_incomplete_message() || io.is_some_and(closed) {
+            if is_closed(hyper) {
                 return Self::passing(format!(
                     "the server closed the connection in the middle of the body: {amount}"
                 ));
@@ -77,6 +92,23 @@ impl Failure {
         // Nothing is wrong with the connection, so it is the decompression.
         Self::lasting(format!("the body cannot be decompressed: {}, {amount}", deepest(error)))
     }
+}
+
+/// What is missing when there is no body to speak of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lacking {
+    /// There is no connection.
+    Connection,
+    /// Nothing came over the connection.
+    Answer,
+}
+
+/// Whether the server has closed the connection.
+pub(crate) fn is_closed(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let kind = find::<io::Error>(error).map(io::Error::kind);
+    error.is_incomplete_message()
+        || matches!(kind, Some(UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe))
 }
 
 /// The usual failures of connections in words.
@@ -109,7 +141,9 @@ fn causes<'a>(
     })
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(crate) fn find<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
     causes(error).find_map(|cause| cause.downcast_ref::<E>())
 }
 

@@ -6,7 +6,10 @@
 //! | `spec` | the kind: schema in, schema out, bounds |
 //! | `request` | a request from a row of the input |
 //! | `fetch` | the call for one row: attempts, pauses, what counts as failed |
-//! | `client` | the only part that knows the HTTP library |
+//! | `client` | one attempt: redirects, timeouts, bounds, whichever way it goes |
+//! | `hop` | a request on its way, and where a redirect leads |
+//! | `pool`, `connection`, `resolve` | the short way: plain HTTP/1 on hyper; reqwest has the rest |
+//! | `body` | the body of an answer, decompressed |
 //! | `tls` | which certificates are trusted |
 //! | `failure` | why there is no answer, in a sentence |
 //! | `retry` | how long to pause before another attempt |
@@ -14,11 +17,16 @@
 //! | `answer` | the columns that come out |
 
 mod answer;
+mod body;
 mod client;
+mod connection;
 mod failure;
 mod fetch;
+mod hop;
 mod options;
+mod pool;
 mod request;
+mod resolve;
 mod retry;
 mod spec;
 mod text;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
+use bytes::Bytes;
 use gristmill_stage::{Error, Origins, Result};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
@@ -67,7 +68,7 @@ impl RequestColumns {
             method: method.map_or(Ok(Method::GET), parse_method)?,
             url: parse_url(url)?,
             headers,
-            body: body.map(<[u8]>::to_vec),
+            body: body.map(Bytes::copy_from_slice).unwrap_or_default(),
         })
     }
 }

@@ -15,16 +15,31 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
-use common::{After, Bench, Server, answer, fetch, header_column, ok, raw, strings, urls_batch};
+use common::{
+    After, Bench, Server, Way, answer, fetch, header_column, ok, raw, strings, urls_batch,
+};
 use serde_json::json;
 
-#[test]
-fn pages_come_as_rows() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+in_every_way! {
+    pages_come_as_rows,
+    redirects_are_followed_up_to_a_number,
+    redirects_that_lead_nowhere_fail,
+    compressed_bodies_are_unpacked,
+    text_is_decoded,
+    requests_are_made_of_their_columns,
+    headers_are_sent_in_one_order,
+    a_head_request_has_no_body,
+    a_password_goes_into_a_header_and_nowhere_else,
+    addresses_of_the_run_are_shown_as_written,
+    many_pages_keep_their_order,
+}
+
+fn pages_come_as_rows(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/a" => answer(200, &[("X-A", "1"), ("Set-Cookie", "b=1"), ("Set-Cookie", "c=2")], "hello"),
         _ => answer(404, &[], "not here"),
     });
-    let out = fetch(json!({}), [server.url("/a"), server.url("/b")]);
+    let out = server.fetch(json!({}), [server.url("/a"), server.url("/b")]);
     assert_eq!(out.texts("url"), [server.url("/a"), server.url("/b")]);
     assert_eq!(out.texts("final_url"), out.texts("url"));
     assert_eq!(out.int("status"), [Some(200), Some(404)]);
@@ -46,40 +61,37 @@ fn no_input_is_no_output() {
     assert!(out.batches.is_empty() && out.rejected.is_empty());
 }
 
-#[test]
-fn redirects_are_followed_up_to_a_number() {
-    let server = Server::start(|asked| {
+fn redirects_are_followed_up_to_a_number(way: Way) {
+    let server = Server::start(way, |asked| {
         let steps: usize = asked.path[1..].parse().unwrap();
         match steps {
             0 => ok("there"),
             n => answer(302, &[("location", &format!("/{}", n - 1))], ""),
         }
     });
-    let out = fetch(json!({ "redirects": 3 }), [server.url("/3"), server.url("/4")]);
+    let out = server.fetch(json!({ "redirects": 3 }), [server.url("/3"), server.url("/4")]);
     assert_eq!(out.texts("final_url"), [server.url("/0")]);
     assert_eq!(out.texts("url"), [server.url("/3")]);
     assert_eq!(out.reasons(), ["more than 3 redirects"]);
-    let out = fetch(json!({ "redirects": 0 }), [server.url("/3")]);
+    let out = server.fetch(json!({ "redirects": 0 }), [server.url("/3")]);
     assert_eq!(out.int("status"), [Some(302)]);
     assert_eq!(out.header(0, "location"), ["/2"]);
 }
 
-#[test]
-fn redirects_that_lead_nowhere_fail() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn redirects_that_lead_nowhere_fail(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/ftp" => answer(302, &[("location", "ftp://127.0.0.1/x")], ""),
         _ => answer(302, &[("location", "/round")], ""),
     });
-    let out = fetch(json!({}), [server.url("/round"), server.url("/ftp")]);
+    let out = server.fetch(json!({}), [server.url("/round"), server.url("/ftp")]);
     let reasons = out.reasons();
     assert_eq!(reasons[0], "more than 10 redirects");
     assert!(reasons[1].contains("redirect to a `ftp:` address"), "{reasons:?}");
     assert_eq!(server.asked().len(), 12, "neither is tried again");
 }
 
-#[test]
-fn compressed_bodies_are_unpacked() {
-    let server = Server::start(|asked| {
+fn compressed_bodies_are_unpacked(way: Way) {
+    let server = Server::start(way, |asked| {
         let body = match asked.path.as_str() {
             "/gzip" => {
                 let mut gzip = flate2::write::GzEncoder::new(Vec::new(), Default::default());
@@ -98,7 +110,7 @@ fn compressed_bodies_are_unpacked() {
         answer(200, &[("content-encoding", &asked.path[1..])], body)
     });
     let urls = ["/gzip", "/deflate", "/br", "/zstd"].map(|path| server.url(path));
-    let out = fetch(json!({}), urls);
+    let out = server.fetch(json!({}), urls);
     assert_eq!(out.reasons(), [""; 0]);
     assert_eq!(out.texts("body"), ["hello"; 4]);
     assert_eq!(out.long("bytes"), [Some(5); 4]);
@@ -106,34 +118,28 @@ fn compressed_bodies_are_unpacked() {
     assert!(["gzip", "deflate", "br", "zstd"].iter().all(|name| accepted.contains(name)));
 }
 
-#[test]
-fn text_is_decoded() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn text_is_decoded(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/header" => answer(200, &[("content-type", "text/html; charset=latin1")], b"caf\xe9"),
         "/meta" => answer(200, &[("content-type", "text/html")], b"<meta charset=latin1>caf\xe9"),
         "/mark" => answer(200, &[], b"\xff\xfec\0a\0f\0\xe9\0"),
         _ => answer(200, &[("content-type", "text/html; charset=utf-8")], b"caf\xe9"),
     });
     let urls = ["/header", "/meta", "/mark", "/wrong"].map(|path| server.url(path));
-    let out = fetch(json!({}), urls.clone());
+    let out = server.fetch(json!({}), urls.clone());
     assert_eq!(out.texts("body"), ["café", "<meta charset=latin1>café", "café", "caf\u{fffd}"]);
     assert_eq!(out.long("bytes"), [Some(4), Some(25), Some(10), Some(4)]);
 
-    let out = fetch(json!({ "body": "bytes" }), urls);
-    let bodies: Vec<&[u8]> = out.batches[0]
-        .column_by_name("body")
-        .unwrap()
-        .as_binary::<i32>()
-        .iter()
-        .flatten()
-        .collect();
+    let out = server.fetch(json!({ "body": "bytes" }), urls);
+    let columns = out.batches.iter().map(|batch| batch.column_by_name("body").unwrap());
+    let bodies: Vec<&[u8]> =
+        columns.flat_map(|column| column.as_binary::<i32>().iter().flatten()).collect();
     assert_eq!(bodies[3], b"caf\xe9");
     assert_eq!(bodies[2], b"\xff\xfec\0a\0f\0\xe9\0");
 }
 
-#[test]
-fn requests_are_made_of_their_columns() {
-    let server = Server::start(|asked| ok([&asked.body[..], b"!"].concat()));
+fn requests_are_made_of_their_columns(way: Way) {
+    let server = Server::start(way, |asked| ok([&asked.body[..], b"!"].concat()));
     let body: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(&b"\x00\x01"[..]), None]));
     let input = RecordBatch::try_from_iter([
         ("id", Arc::new(Int64Array::from(vec![7, 8])) as ArrayRef),
@@ -144,7 +150,7 @@ fn requests_are_made_of_their_columns() {
         ("tag", strings(["x", "y"])),
     ])
     .unwrap();
-    let out = Bench::new().run(json!({ "headers": { "accept": "a" } }), input);
+    let out = server.run(json!({ "headers": { "accept": "a" } }), input);
     assert_eq!(out.long("id"), [Some(7), Some(8)]);
     assert_eq!(out.texts("tag"), ["x", "y"]);
     assert_eq!(out.texts("body"), ["\0\u{1}!", "!"]);
@@ -161,47 +167,74 @@ fn requests_are_made_of_their_columns() {
     assert_eq!(asked[0].body, [0, 1]);
 }
 
-#[test]
-fn a_head_request_has_no_body() {
-    let server =
-        Server::start(|_| raw("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", After::Keep));
+fn headers_are_sent_in_one_order(way: Way) {
+    let server = Server::start(way, |_| ok(""));
+    let input = RecordBatch::try_from_iter([
+        ("url", strings([server.url("/"), server.url("/").replace("://", "://me:secret@")])),
+        ("method", strings(["GET", "POST"])),
+        ("headers", header_column(&[&[], &[("x-b", "1"), ("x-a", "2"), ("accept", "text/html")]])),
+        ("body", Arc::new(StringArray::from(vec![None, Some("hello")]))),
+    ]);
+    let options = json!({ "concurrency": 1, "headers": { "x-d": "1", "x-c": "2" } });
+    server.run(options, input.unwrap());
+    let asked = server.asked();
+    assert_eq!(asked[0].names.join(" "), "accept user-agent x-c x-d accept-encoding host");
+    assert_eq!(
+        asked[1].names.join(" "),
+        "authorization x-b x-a accept user-agent x-c x-d accept-encoding host content-length"
+    );
+    assert_eq!(asked[1].headers["accept"], "text/html");
+}
+
+fn a_head_request_has_no_body(way: Way) {
+    let server = Server::start(way, |_| {
+        raw("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", After::Keep)
+    });
     let input = RecordBatch::try_from_iter([
         ("url", strings([server.url("/")])),
         ("method", strings(["HEAD"])),
     ]);
-    let out = Bench::new().run(json!({}), input.unwrap());
+    let out = server.run(json!({}), input.unwrap());
     assert_eq!((out.int("status"), out.texts("body")), (vec![Some(200)], vec![String::new()]));
 }
 
-#[test]
-fn a_password_goes_into_a_header_and_nowhere_else() {
-    let server = Server::start(|_| ok(""));
-    let url = server.url("/").replace("http://", "http://me:secret@");
-    let out = fetch(json!({}), [url.clone()]);
-    assert_eq!(out.texts("url"), [url]);
-    assert_eq!(out.texts("final_url"), [server.url("/")]);
-    assert_eq!(server.asked()[0].headers["authorization"], "Basic bWU6c2VjcmV0");
+fn a_password_goes_into_a_header_and_nowhere_else(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
+        "/to" => {
+            let to = format!("//other:secret@{}/there", asked.headers["host"]);
+            answer(302, &[("location", &to)], "")
+        }
+        _ => ok(""),
+    });
+    let with_user = |user: &str, path| server.url(path).replace("://", &format!("://{user}@"));
+    // What is no text cannot be sent.
+    let urls = [with_user("me:secret", "/"), with_user("%ff:secret", "/"), server.url("/to")];
+    let out = server.fetch(json!({ "concurrency": 1 }), urls.clone());
+    assert_eq!(out.texts("url"), urls);
+    assert_eq!(out.texts("final_url"), ["/", "/", "/there"].map(|path| server.url(path)));
+    let asked = server.asked();
+    let sent: Vec<_> = asked.iter().map(|asked| asked.headers.get("authorization")).collect();
+    assert_eq!(sent, [Some(&"Basic bWU6c2VjcmV0".to_owned()), None, None, None]);
+    assert!(asked.iter().all(|asked| !asked.headers["host"].contains('@')));
 }
 
-#[test]
-fn addresses_of_the_run_are_shown_as_written() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn addresses_of_the_run_are_shown_as_written(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/old" => answer(301, &[("location", "/new?x=1")], ""),
         _ => ok(&asked.path),
     });
     let mut bench = Bench::new();
     bench.origins.add("demo", server.base.clone());
-    let out = bench.run(json!({}), urls_batch(["demo:/a", "demo:old"]));
+    let out = bench.run(server.with(json!({})), urls_batch(["demo:/a", "demo:old"]));
     assert_eq!(out.texts("url"), ["demo:/a", "demo:old"]);
     assert_eq!(out.texts("final_url"), ["demo:/a", "demo:/new?x=1"]);
     assert_eq!(out.texts("body"), ["/a", "/new?x=1"]);
 }
 
-#[test]
-fn many_pages_keep_their_order() {
-    let server = Server::start(|asked| ok(asked.path.repeat(100)));
+fn many_pages_keep_their_order(way: Way) {
+    let server = Server::start(way, |asked| ok(asked.path.repeat(100)));
     let urls: Vec<String> = (0..2000).map(|n| server.url(&format!("/{n}"))).collect();
-    let out = fetch(json!({ "concurrency": 64 }), urls.clone());
+    let out = server.fetch(json!({ "concurrency": 64 }), urls.clone());
     assert_eq!(out.texts("url"), urls);
     for (n, body) in out.texts("body").iter().enumerate() {
         assert_eq!(*body, format!("/{n}").repeat(100));

@@ -15,8 +15,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{RecordBatch, StringArray};
-use common::{After, Bench, Server, answer, fetch, header_column, ok, raw, strings, urls_batch};
+use common::{
+    After, Bench, Server, Way, answer, fetch, header_column, ok, raw, strings, urls_batch,
+};
 use serde_json::{Value, json};
+
+in_every_way! {
+    servers_that_fall_silent,
+    servers_that_hang_up,
+    bodies_are_capped,
+    a_body_that_is_not_compressed_as_stated,
+    what_passes_is_tried_again,
+    the_server_says_when_to_come_back,
+    a_failure_is_a_row_or_is_rejected,
+}
 
 /// Options under which nothing is tried twice.
 fn once(mut options: Value) -> Value {
@@ -24,6 +36,7 @@ fn once(mut options: Value) -> Value {
     options
 }
 
+/// Why the request fails.
 fn reason(options: Value, url: impl Into<String>) -> String {
     let out = fetch(options, [url.into()]);
     assert!(out.batches.is_empty());
@@ -41,23 +54,22 @@ fn nobody_there() {
     assert_eq!(unknown, "name not found: no-such-name.invalid");
 }
 
-#[test]
-fn servers_that_fall_silent() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn servers_that_fall_silent(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/never" => raw("", After::Hang),
         _ => raw("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\nabc", After::Hang),
     });
-    let options = once(json!({ "timeout": "50ms" }));
-    assert_eq!(reason(options.clone(), server.url("/never")), "no answer within 50ms");
-    let slow = reason(options, server.url("/body"));
-    assert_eq!(slow, "the body did not end within 50ms: got 3 bytes");
-    let silent = reason(once(json!({ "read_timeout": "50ms" })), server.url("/body"));
+    let never = reason(server.with(once(json!({ "timeout": "50ms" }))), server.url("/never"));
+    assert_eq!(never, "no answer within 50ms");
+    // Long enough for a handshake.
+    let slow = reason(server.with(once(json!({ "timeout": "2s" }))), server.url("/body"));
+    assert_eq!(slow, "the body did not end within 2s: got 3 bytes");
+    let silent = reason(server.with(once(json!({ "read_timeout": "50ms" }))), server.url("/body"));
     assert_eq!(silent, "the server was silent for 50ms in the middle of the body: got 3 bytes");
 }
 
-#[test]
-fn servers_that_hang_up() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn servers_that_hang_up(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/mute" => raw("", After::Close),
         "/short" => {
             let body = "x".repeat(100);
@@ -69,7 +81,7 @@ fn servers_that_hang_up() {
         "/noise" => raw("SSH-2.0-OpenSSH_9.9\r\n\r\n", After::Close),
         _ => raw("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\nhello", After::Close),
     });
-    let of = |path: &str| reason(once(json!({})), server.url(path));
+    let of = |path: &str| reason(server.with(once(json!({}))), server.url(path));
     assert_eq!(of("/mute"), "the server closed the connection without an answer");
     let middle = "the server closed the connection in the middle of the body";
     assert_eq!(of("/short"), format!("{middle}: got 100 of 500 bytes"));
@@ -78,9 +90,8 @@ fn servers_that_hang_up() {
     assert!(of("/length").starts_with("the answer is not HTTP"), "{}", of("/length"));
 }
 
-#[test]
-fn bodies_are_capped() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn bodies_are_capped(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/stated" => raw("HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n", After::Hang),
         "/endless" => {
             let mut bytes = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
@@ -97,37 +108,39 @@ fn bodies_are_capped() {
     });
     let options = json!({ "max_body": "1MiB" });
     for path in ["/stated", "/endless", "/bomb", "/over"] {
-        assert_eq!(reason(options.clone(), server.url(path)), "body larger than 1MiB", "{path}");
+        assert_eq!(
+            reason(server.with(options.clone()), server.url(path)),
+            "body larger than 1MiB",
+            "{path}"
+        );
     }
-    let out = fetch(options, [server.url("/fits")]);
+    let out = server.fetch(options, [server.url("/fits")]);
     assert_eq!(out.long("bytes"), [Some(1 << 20)]);
     assert_eq!(server.asked().len(), 5, "a large body is not tried again");
 }
 
-#[test]
-fn a_body_that_is_not_compressed_as_stated() {
-    let server = Server::start(|_| answer(200, &[("content-encoding", "gzip")], "plain text"));
-    let text = reason(json!({}), server.url("/"));
+fn a_body_that_is_not_compressed_as_stated(way: Way) {
+    let server = Server::start(way, |_| answer(200, &[("content-encoding", "gzip")], "plain text"));
+    let text = reason(server.with(json!({})), server.url("/"));
     assert!(text.starts_with("the body cannot be decompressed"), "{text}");
 }
 
 /// A server that says 503 `failures` times per path, with these headers, and then 200.
-fn shaky(failures: usize, headers: &'static [(&'static str, &'static str)]) -> Server {
+fn shaky(way: Way, failures: usize, headers: &'static [(&'static str, &'static str)]) -> Server {
     let count = AtomicUsize::new(0);
-    Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) < failures {
+    Server::start(way, move |_| match count.fetch_add(1, Ordering::SeqCst) < failures {
         true => answer(503, headers, "later"),
         false => ok("now"),
     })
 }
 
-#[test]
-fn what_passes_is_tried_again() {
+fn what_passes_is_tried_again(way: Way) {
     let options = json!({ "backoff": { "initial": "1ms" } });
-    let server = shaky(2, &[]);
-    let out = fetch(options.clone(), [server.url("/")]);
+    let server = shaky(way, 2, &[]);
+    let out = server.fetch(options.clone(), [server.url("/")]);
     assert_eq!((out.int("attempts"), out.texts("body")), (vec![Some(3)], vec!["now".to_owned()]));
-    let server = shaky(9, &[]);
-    let out = fetch(options.clone(), [server.url("/")]);
+    let server = shaky(way, 9, &[]);
+    let out = server.fetch(options.clone(), [server.url("/")]);
     assert_eq!((out.int("attempts"), out.int("status")), (vec![Some(3)], vec![Some(503)]));
 
     // What may change something is not, unless one says so.
@@ -135,17 +148,16 @@ fn what_passes_is_tried_again() {
         let columns = [("url", strings([server.url("/")])), ("method", strings(["POST"]))];
         RecordBatch::try_from_iter(columns).unwrap()
     };
-    let server = shaky(1, &[]);
-    let out = Bench::new().run(options.clone(), post(&server));
+    let server = shaky(way, 1, &[]);
+    let out = server.run(options.clone(), post(&server));
     assert_eq!((out.int("attempts"), out.int("status")), (vec![Some(1)], vec![Some(503)]));
     let mut all = options;
     all["retry_all"] = json!(true);
-    let server = shaky(1, &[]);
-    assert_eq!(Bench::new().run(all, post(&server)).int("attempts"), [Some(2)]);
+    let server = shaky(way, 1, &[]);
+    assert_eq!(server.run(all, post(&server)).int("attempts"), [Some(2)]);
 }
 
-#[test]
-fn the_server_says_when_to_come_back() {
+fn the_server_says_when_to_come_back(way: Way) {
     // The pause of its own would be an hour.
     let backoff = json!({ "initial": "1h", "max": "1h", "max_retry_after": "5ms" });
     let options = json!({ "backoff": backoff, "concurrency": 1 });
@@ -155,22 +167,21 @@ fn the_server_says_when_to_come_back() {
         &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")],
         &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")],
     ] {
-        let server = shaky(1, headers);
-        let out = fetch(options.clone(), [server.url("/")]);
+        let server = shaky(way, 1, headers);
+        let out = server.fetch(options.clone(), [server.url("/")]);
         assert_eq!(out.int("attempts"), [Some(2)], "{headers:?}");
     }
 }
 
-#[test]
-fn a_failure_is_a_row_or_is_rejected() {
-    let server = Server::start(|asked| match asked.path.as_str() {
+fn a_failure_is_a_row_or_is_rejected(way: Way) {
+    let server = Server::start(way, |asked| match asked.path.as_str() {
         "/large" => ok(vec![b'x'; 2048]),
         "/gone" => answer(410, &[], "gone"),
         path => ok(path),
     });
     let urls = ["/a", "/large", "/gone", "/b"].map(|path| server.url(path));
     let options = json!({ "max_body": "1KiB", "fail_status": ["4xx"], "on_error": "row" });
-    let out = fetch(options.clone(), urls.clone());
+    let out = server.fetch(options.clone(), urls.clone());
     assert_eq!(out.texts("url"), urls);
     let errors = [None, Some("body larger than 1KiB"), Some("the server answered 410 Gone"), None];
     assert_eq!(out.text("error"), errors.map(|text| text.map(str::to_owned)));
@@ -180,7 +191,7 @@ fn a_failure_is_a_row_or_is_rejected() {
 
     let mut options = options;
     options["on_error"] = json!("reject");
-    let out = fetch(options, urls.clone());
+    let out = server.fetch(options, urls.clone());
     assert_eq!(out.texts("body"), ["/a", "/b"]);
     assert_eq!(out.reasons(), ["body larger than 1KiB", "the server answered 410 Gone"]);
     assert_eq!(out.rejected[0].0, urls_batch([&urls[1]]));
@@ -188,7 +199,7 @@ fn a_failure_is_a_row_or_is_rejected() {
 
 #[test]
 fn rows_that_are_no_request_are_rejected() {
-    let server = Server::start(|_| ok(""));
+    let server = Server::start(Way::Plain, |_| ok(""));
     let url = [None, Some("item/1"), Some("ftp://u:secret@h/"), Some(server.base.as_str())];
     let good: &[(&str, &str)] = &[];
     let bad: &[(&str, &str)] = &[("x", "secret\r\ny: z")];

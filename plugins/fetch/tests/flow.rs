@@ -15,10 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Int32Array, RecordBatch};
-use common::{Bench, Collected, Server, fetch, ok, urls_batch};
+use common::{Bench, Collected, Server, Way, fetch, ok, urls_batch};
 use gristmill_stage::{BatchTarget, ErrorKind, Registry, Snapshot};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+
+in_every_way! {
+    no_more_requests_run_than_may,
+    a_snapshot_in_the_middle_makes_up_the_rest,
+    dropping_the_stage_ends_its_requests,
+    batches_keep_to_their_size,
+    it_works_on_a_runtime_of_one_thread,
+}
 
 /// A server that answers only when there is a permit for it. `running` requests wait.
 struct Gated {
@@ -28,12 +36,12 @@ struct Gated {
 }
 
 impl Gated {
-    fn start() -> Self {
+    fn start(way: Way) -> Self {
         let gate = Arc::new(Semaphore::new(0));
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let server = {
             let (gate, most) = (gate.clone(), most.clone());
-            Server::start_async(move |asked| {
+            Server::start_async(way, move |asked| {
                 let (gate, running, most) = (gate.clone(), running.clone(), most.clone());
                 async move {
                     let now = running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -58,12 +66,11 @@ impl Gated {
     }
 }
 
-#[test]
-fn no_more_requests_run_than_may() {
-    let gated = Gated::start();
+fn no_more_requests_run_than_may(way: Way) {
+    let gated = Gated::start(way);
     let bench = Bench::new();
     let input = urls_batch(gated.urls(40));
-    let mut stage = bench.build(&json!({ "concurrency": 5 }), &input).unwrap();
+    let mut stage = bench.build(&gated.server.with(json!({ "concurrency": 5 })), &input).unwrap();
     let mut out = Collected::default();
     stage.process(input, &mut out).unwrap();
     assert!(!stage.ready());
@@ -74,14 +81,13 @@ fn no_more_requests_run_than_may() {
     assert_eq!(gated.most.load(Ordering::SeqCst), 5);
 }
 
-#[test]
-fn a_snapshot_in_the_middle_makes_up_the_rest() {
-    let gated = Gated::start();
+fn a_snapshot_in_the_middle_makes_up_the_rest(way: Way) {
+    let gated = Gated::start(way);
     let target = BatchTarget { rows: 4, bytes: 1 << 20 };
     let bench = Bench { ordered: false, target, ..Bench::new() };
     let urls = gated.urls(30);
     let input = urls_batch(urls.clone());
-    let options = json!({ "concurrency": 6 });
+    let options = gated.server.with(json!({ "concurrency": 6 }));
     let mut stage = bench.build(&options, &input).unwrap();
     let mut first = Collected::default();
     stage.process(input.clone(), &mut first).unwrap();
@@ -104,12 +110,11 @@ fn a_snapshot_in_the_middle_makes_up_the_rest() {
     assert_eq!(stage.snapshot().unwrap(), Snapshot::Stateless);
 }
 
-#[test]
-fn dropping_the_stage_ends_its_requests() {
-    let gated = Gated::start();
+fn dropping_the_stage_ends_its_requests(way: Way) {
+    let gated = Gated::start(way);
     let bench = Bench::new();
     let input = urls_batch(gated.urls(10));
-    let mut stage = bench.build(&json!({ "concurrency": 3 }), &input).unwrap();
+    let mut stage = bench.build(&gated.server.with(json!({ "concurrency": 3 })), &input).unwrap();
     stage.process(input, &mut Collected::default()).unwrap();
     gated.wait_for(3);
     drop(stage);
@@ -119,18 +124,17 @@ fn dropping_the_stage_ends_its_requests() {
     assert_eq!(gated.server.asked().len(), 3);
 }
 
-#[test]
-fn batches_keep_to_their_size() {
-    let server = Server::start(|_| ok(vec![b'x'; 10_000]));
+fn batches_keep_to_their_size(way: Way) {
+    let server = Server::start(way, |_| ok(vec![b'x'; 10_000]));
     let bench = Bench { target: BatchTarget { rows: 1000, bytes: 100_000 }, ..Bench::new() };
-    let out = bench.run(json!({ "concurrency": 8 }), urls_batch(vec![server.url("/"); 200]));
+    let out =
+        bench.run(server.with(json!({ "concurrency": 8 })), urls_batch(vec![server.url("/"); 200]));
     assert_eq!(out.texts("body").len(), 200);
     assert!(out.batches.iter().all(|batch| batch.num_rows() <= 10));
 }
 
-#[test]
-fn it_works_on_a_runtime_of_one_thread() {
-    let server = Server::start(|asked| ok(&asked.path));
+fn it_works_on_a_runtime_of_one_thread(way: Way) {
+    let server = Server::start(way, |asked| ok(&asked.path));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut bench = Bench::new();
     bench.runtime = Arc::new(runtime);
@@ -139,7 +143,8 @@ fn it_works_on_a_runtime_of_one_thread() {
         let runtime = bench.runtime.clone();
         std::thread::spawn(move || runtime.block_on(stopped))
     };
-    let out = bench.run(json!({}), urls_batch((0..100).map(|n| server.url(&format!("/{n}")))));
+    let out = bench
+        .run(server.with(json!({})), urls_batch((0..100).map(|n| server.url(&format!("/{n}")))));
     assert_eq!(out.texts("body").len(), 100);
     stop.send(()).unwrap();
     driver.join().unwrap().unwrap();
@@ -170,7 +175,7 @@ fn mistakes_are_found_before_a_run() {
 
 #[test]
 fn an_earlier_fetch_is_noticed() {
-    let server = Server::start(|_| ok("page"));
+    let server = Server::start(Way::Plain, |_| ok("page"));
     let pages = fetch(json!({}), [server.url("/")]);
     let mut registry = Registry::new();
     gristmill_fetch::register(&mut registry);

@@ -1,9 +1,10 @@
-//! A small HTTP server that misbehaves on command, and a loop that drives a stage by its contract.
+//! A loop that drives a stage by its contract, and what it collects.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+mod server;
+
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 
@@ -16,138 +17,9 @@ use gristmill_stage::{
     SystemClock, Transform,
 };
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
-/// A request, as the server saw it.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    pub method: String,
-    pub path: String,
-    /// Names in lower case.
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
-}
-
-/// What the server sends, byte for byte, and what it does then.
-pub struct Said {
-    pub bytes: Vec<u8>,
-    pub after: After,
-}
-
-#[derive(Clone, Copy)]
-pub enum After {
-    Keep,
-    Close,
-    Hang,
-}
-
-pub fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Said {
-    let body = body.as_ref();
-    let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    Said { bytes: [head.as_bytes(), b"\r\n", body].concat(), after: After::Keep }
-}
-
-pub fn ok(body: impl AsRef<[u8]>) -> Said {
-    answer(200, &[], body)
-}
-
-pub fn raw(bytes: impl AsRef<[u8]>, after: After) -> Said {
-    Said { bytes: bytes.as_ref().to_vec(), after }
-}
-
-pub struct Server {
-    pub base: String,
-    pub asked: Arc<Mutex<Vec<Asked>>>,
-    runtime: Runtime,
-}
-
-impl Server {
-    pub fn start(say: impl Fn(&Asked) -> Said + Send + Sync + 'static) -> Self {
-        Self::start_async(move |asked| {
-            let said = say(&asked);
-            async move { said }
-        })
-    }
-
-    pub fn start_async<F, Fut>(say: F) -> Self
-    where
-        F: Fn(Asked) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Said> + Send + 'static,
-    {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (say, log) = (Arc::new(say), asked.clone());
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(talk(stream, say.clone(), log.clone()));
-            }
-        });
-        Self { base, asked, runtime }
-    }
-
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-async fn talk<F, Fut>(mut stream: TcpStream, say: Arc<F>, log: Arc<Mutex<Vec<Asked>>>)
-where
-    F: Fn(Asked) -> Fut,
-    Fut: Future<Output = Said>,
-{
-    let mut buffer = Vec::new();
-    while let Some(asked) = listen(&mut stream, &mut buffer).await {
-        log.lock().unwrap().push(asked.clone());
-        let said = say(asked).await;
-        if stream.write_all(&said.bytes).await.is_err() {
-            return;
-        }
-        match said.after {
-            After::Keep => {}
-            After::Close => return,
-            After::Hang => std::future::pending().await,
-        }
-    }
-}
-
-async fn listen(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Asked> {
-    let end = loop {
-        if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-            break end;
-        }
-        if stream.read_buf(buffer).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
-    buffer.drain(..end + 4);
-    let mut lines = head.lines();
-    let mut first = lines.next()?.split(' ');
-    let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-        .collect();
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-    while buffer.len() < length {
-        if stream.read_buf(buffer).await.ok()? == 0 {
-            return None;
-        }
-    }
-    let body = buffer.drain(..length).collect();
-    Some(Asked { method, path, headers, body })
-}
+pub use server::{After, Asked, CERTIFICATE, Said, Server, Way, answer, ok, raw, tls};
 
 /// Unparks the thread that drives the stage.
 struct Unpark(Thread);
