@@ -29,6 +29,8 @@ pub(crate) enum Harm {
     Hang,
     /// Uses up processor time.
     Spin,
+    /// Rejects what it was given, and fails.
+    Fail,
     /// Prints to stdout and stderr and goes on.
     Print,
 }
@@ -36,7 +38,7 @@ pub(crate) enum Harm {
 impl Harm {
     pub(crate) fn act(self) {
         match self {
-            Self::None => {}
+            Self::None | Self::Fail => {}
             Self::Kill => signal(Signal::KILL),
             Self::Segv => {
                 // Rust's own handler lets the first pass, as no address is at fault.
