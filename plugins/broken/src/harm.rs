@@ -29,14 +29,17 @@ pub(crate) enum Harm {
     Hang,
     /// Uses up processor time.
     Spin,
+    /// Rejects what it was given, and fails.
+    Fail,
     /// Prints to stdout and stderr and goes on.
     Print,
 }
 
 impl Harm {
+    #[expect(clippy::disallowed_methods, reason = "to end the process is one of the ways")]
     pub(crate) fn act(self) {
         match self {
-            Self::None => {}
+            Self::None | Self::Fail => {}
             Self::Kill => signal(Signal::KILL),
             Self::Segv => {
                 // Rust's own handler lets the first pass, as no address is at fault.

@@ -78,8 +78,12 @@ struct Trap {
 }
 
 impl Trap {
+    fn is_at(&self, rows: &RecordBatch) -> Result<bool> {
+        Ok(texts(rows, &self.column)?.iter().any(|text| self.at.contains(text)))
+    }
+
     fn step(&self, rows: &RecordBatch) -> Result<()> {
-        if texts(rows, &self.column)?.iter().any(|text| self.at.contains(text)) {
+        if self.is_at(rows)? {
             self.how.act();
         }
         Ok(())
@@ -98,6 +102,10 @@ fn texts(rows: &RecordBatch, column: &str) -> Result<Vec<String>> {
 
 impl Transform for Trap {
     fn process(&mut self, rows: RecordBatch, out: &mut dyn Output) -> Result<()> {
+        if self.how == Harm::Fail && self.is_at(&rows)? {
+            out.reject(rows, "the last one")?;
+            return Err(Error::data("this row is too much"));
+        }
         self.step(&rows)?;
         out.emit(rows)
     }

@@ -113,3 +113,17 @@ fn a_stage_without_hope_ends_the_run() {
     assert!(text.contains("SIGKILL"), "{text}");
     assert!(!mill.path("out.jsonl").exists(), "a failed run publishes nothing");
 }
+
+#[test]
+fn what_was_rejected_before_a_failure_is_rejected() {
+    for mode in ["threaded", "process"] {
+        let mill = Mill::new(10);
+        let stages = [format!(
+            "{{ type: broken, run: {{ mode: {mode} }}, with: {{ column: n, at: [\"7\"], how: fail }} }}"
+        )];
+        let report = Mill::start(mill.plan("batch: { rows: 1 }", &stages)).wait();
+        assert!(matches!(report.outcome, Outcome::Failed(_)), "{mode}: {:?}", report.outcome);
+        let rejected: Vec<i64> = mill.rejected().into_keys().collect();
+        assert_eq!(rejected, [7], "{mode}");
+    }
+}

@@ -231,6 +231,12 @@ impl Ledger {
         }
     }
 
+    /// The stage failed: what it rejected before is rejected all the same.
+    pub(crate) fn failed(&mut self) {
+        let is_reject = |come: &Come| matches!(come.outcome, Outcome::Reject(..));
+        self.accepted.extend(self.pending.drain(..).filter(is_reject));
+    }
+
     /// The next outcome that counts.
     pub(crate) fn pop(&mut self) -> Option<Come> {
         self.accepted.pop_front()

@@ -242,7 +242,10 @@ impl Link {
             Message::Error(fault) if fault.kind == "panic" => {
                 return Err(Ended::Dead(Some(Death::new(DeathClass::Panicked, fault.message))));
             }
-            Message::Error(fault) => return Err(Ended::Failed(fault.into())),
+            Message::Error(fault) => {
+                self.desk.lock().ledger.failed();
+                return Err(Ended::Failed(fault.into()));
+            }
             other => {
                 let text = format!("it broke the protocol: a worker does not say {other:?}");
                 let text = text.chars().take(200).collect::<String>();

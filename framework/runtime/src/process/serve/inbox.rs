@@ -33,6 +33,7 @@ pub(super) struct Mail {
 
 impl Inbox {
     /// Starts to read.
+    #[expect(clippy::disallowed_methods, reason = "the stage may never come back to `main`")]
     pub(super) fn start(socket: UnixStream) -> Result<Arc<Self>> {
         let inbox = Arc::new(Self::default());
         let own = inbox.clone();
