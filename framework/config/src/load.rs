@@ -40,7 +40,7 @@ pub fn load_with(
 ) -> Result<Plan, Problems> {
     let suggest = Suggest::new();
     let parsed = parse(source.text(), variables, &suggest);
-    let (mut problems, secrets) = (parsed.problems, parsed.secrets);
+    let (mut problems, secrets) = (parsed.problems, parsed.noted.secrets);
     let root = match parsed.root.filter(|_| parsed.complete) {
         Some(root) if !root.is_null() => root,
         _ => {
