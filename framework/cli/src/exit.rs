@@ -9,7 +9,9 @@ pub enum Exit {
     Done = 0,
     /// The pipeline, or what it needs, is wrong; nothing ran.
     BadConfiguration = 1,
-    /// The run came to its end, but some rows were rejected. (2 is a wrong command line.)
+    /// The command line is wrong; nothing ran.
+    BadCommandLine = 2,
+    /// The run came to its end, but some rows were rejected.
     Rejected = 3,
     /// The run failed.
     Failed = 4,

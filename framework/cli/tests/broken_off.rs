@@ -111,6 +111,24 @@ fn a_run_that_fails_says_what_was_published_before() {
 }
 
 #[test]
+fn a_file_for_rejected_rows_that_cannot_be_made_fails_the_run() {
+    let half = "  - { name: half, type: map, with: { set: { n: 1 / (n - 1) } } }\n";
+    let out = "  - { type: write, with: { path: out.jsonl } }\n";
+    let mut held = Held::start("rejected: later/rejected.jsonl\n", &format!("{half}{out}"));
+    // The check saw a folder that could be made; now a file stands there.
+    held.place.write("later", "");
+    held.rows.write_all(b"{\"n\":1}\n").unwrap();
+    let mut lines = held.lines.by_ref().map(Result::unwrap);
+    let error = lines.find(|line| line.starts_with("error: ")).unwrap();
+    assert!(error.contains("cannot be written to later/rejected.jsonl"), "{error}");
+    let (code, files) = held.code();
+    assert_eq!(
+        (code, files),
+        (Some(4), ["later", "pipeline.yaml", "rows"].map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
 fn sigquit_is_cleaned_up_after() {
     for mode in ["pooled", "threaded", "process"] {
         let out = format!(

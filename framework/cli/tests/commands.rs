@@ -295,3 +295,35 @@ fn completions_and_help_are_there() {
         place.gristmill(&[command, "--help"]).expect(0).prints("Examples:");
     }
 }
+
+#[test]
+fn a_variable_that_no_pipeline_has_cannot_be_set() {
+    let place = Place::new();
+    place.write("short.yaml", SHORT);
+    place.write(
+        "pipeline.yaml",
+        "# not ${COMMENT}\nstages:\n  - type: generate\n    with:\n      count: ${COUNT:-${LEAST:-1}}\n  \
+         - { type: write, with: { path: out.jsonl } }\n",
+    );
+    for command in ["run", "check", "bench"] {
+        let set = |set: &[&str]| place.gristmill(&[&[command, "pipeline.yaml"], set].concat());
+        let ended = set(&["--set", "COUTN=hunter2"]).expect(2).says("`COUTN`");
+        let ended = ended.says("no such variable in pipeline.yaml").says("did you mean `COUNT`?");
+        assert!(!ended.stderr.contains("hunter2"), "a value is nobody's business");
+        set(&["--set", "COMMENT=1"]).expect(2).says("`COMMENT`");
+        set(&["--set", "COUNT=1", "--set", "COUNT=2"]).expect(2).says("`COUNT` a value twice");
+    }
+    assert!(!place.exists("out.jsonl"), "nothing ran");
+    // One of several pipelines is enough, and a default's own variable counts.
+    let both = ["check", "-q", "short.yaml", "pipeline.yaml", "--set"];
+    place.gristmill(&[&both[..], &["COUNT=2"]].concat()).expect(0);
+    place.gristmill(&[&both[..], &["LEAST=2"]].concat()).expect(0);
+    place.gristmill(&[&both[..], &["MOST=2"]].concat()).expect(2).says("any of the pipelines");
+    // What is wrong with the pipeline comes first; in a text without an end there may be anything.
+    place.write("short.yaml", &SHORT.replace("count", "cuont"));
+    let ended = place.gristmill(&[&both[..], &["MOST=2"]].concat()).expect(1).says("`MOST`");
+    ended.says("no option `cuont`");
+    place.write("short.yaml", "stages: [");
+    let ended = place.gristmill(&[&both[..], &["MOST=2"]].concat()).expect(1);
+    assert!(!ended.stderr.contains("MOST"), "{}", ended.stderr);
+}

@@ -1,22 +1,21 @@
 //! Every stage against its input: options, schema, workers.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use gristmill_stage::{Error, Kind, Planned, Role};
+use gristmill_stage::{Error, Planned, Role};
 use serde_json::Value;
 
 use crate::columns::{describe, unite};
 use crate::distribute::{self, Marks};
 use crate::document::{Declared, Document};
 use crate::graph::Graph;
-use crate::node::{Data, Node};
+use crate::options::{self, Options};
+use crate::pattern::Patterns;
 use crate::plan::{Distribution, Mode, ProcessLimits, ProcessPlan};
 use crate::problem::Problem;
 use crate::suggest::{Suggest, list};
-use crate::walk::{Named, Walk};
 use crate::words::{ModeWord, RunWords, StageWords};
 
 /// A stage that was checked.
@@ -47,17 +46,10 @@ pub(crate) fn check(
     document: &Document<'_>,
     graph: &Graph,
     suggest: &Suggest,
+    patterns: &Patterns,
     problems: &mut Vec<Problem>,
 ) -> Vec<Option<Checked>> {
-    let mut schemas: HashMap<&str, Value> = HashMap::new();
-    let mut options: Vec<Option<Value>> = Vec::with_capacity(document.stages.len());
-    for stage in &document.stages {
-        let read = stage.kind.and_then(|kind| {
-            let schema = schemas.entry(kind.name()).or_insert_with(|| kind.options());
-            read_options(stage, kind, schema, suggest, problems)
-        });
-        options.push(read);
-    }
+    let mut options = options::read_all(document, suggest, patterns, problems);
     let mut checker = Checker { document, graph, suggest, problems };
     let mut checked: Vec<Option<Checked>> = document.stages.iter().map(|_| None).collect();
     let settings: Vec<_> = document.stages.iter().map(|stage| checker.settings(stage)).collect();
@@ -71,33 +63,6 @@ pub(crate) fn check(
         }
     }
     checked
-}
-
-/// The options as JSON, if they fit the schema of the kind.
-fn read_options(
-    stage: &Declared<'_>,
-    kind: &Arc<dyn Kind>,
-    schema: &Value,
-    suggest: &Suggest,
-    problems: &mut Vec<Problem>,
-) -> Option<Value> {
-    let subject = format!("`{}`", kind.name());
-    let entry = stage.node.entry("with");
-    let empty = Node::map(stage.mark, Vec::new());
-    let node = entry.map(|entry| &entry.value).filter(|node| !node.is_null()).unwrap_or(&empty);
-    let mark = entry.map_or(stage.mark, |entry| entry.mark());
-    if matches!(node.data, Data::Scalar(_) | Data::List(_)) {
-        problems.push(
-            Problem::at(mark, "`with` must be a mapping of options")
-                .help("write the options under it, each as `option: value`"),
-        );
-        return None;
-    }
-    let found =
-        Walk::new(schema, suggest, &subject, "option").check(Named { name: "", node, mark });
-    let fits = found.is_empty() && node.whole;
-    problems.extend(found);
-    fits.then(|| node.to_json())
 }
 
 /// What a stage's words say of its workers, read as far as that goes without the input.
@@ -217,7 +182,7 @@ impl Checker<'_> {
     fn stage(
         &mut self,
         index: usize,
-        options: Value,
+        options: Options,
         settings: Option<Settings>,
         checked: &[Option<Checked>],
     ) -> Option<Checked> {
@@ -228,7 +193,7 @@ impl Checker<'_> {
         }
         let input = self.input(index, checked)?;
         let given = (kind.role() != Role::Source).then_some(&input);
-        let planned = catch_unwind(AssertUnwindSafe(|| kind.plan(&options, given)));
+        let planned = catch_unwind(AssertUnwindSafe(|| kind.plan(&options.value, given)));
         let planned = planned.unwrap_or_else(|_| {
             Err(Error::internal(format!("`{}` panicked while it checked its options", kind.name()))
                 .help("this is a bug of the stage"))
@@ -236,8 +201,10 @@ impl Checker<'_> {
         let mut planned = match planned {
             Ok(planned) => planned,
             Err(error) => {
-                let problem = self.of_kind(stage, &error, &input);
-                self.problems.push(problem);
+                if !options.explains(&error) {
+                    let problem = self.of_kind(&options, &error, &input);
+                    self.problems.push(problem);
+                }
                 return None;
             }
         };
@@ -245,7 +212,8 @@ impl Checker<'_> {
             planned.output = Arc::new(Schema::empty());
         }
         let run = settings.and_then(|settings| self.run(stage, settings, &planned, &input));
-        Some(Checked { options, input, planned, run })
+        // What comes out may depend on what was left out.
+        (!options.lacking).then_some(Checked { options: options.value, input, planned, run })
     }
 
     /// The schema that comes in; none when something above is wrong, or the inputs differ.
@@ -276,13 +244,8 @@ impl Checker<'_> {
     }
 
     /// An error of the kind itself, at the option it names.
-    fn of_kind(&self, stage: &Declared<'_>, error: &Error, input: &Schema) -> Problem {
-        let with = stage.node.entry("with").filter(|entry| !entry.value.is_null());
-        let place = match (with, error.option_path()) {
-            (Some(entry), Some(path)) => entry.value.place(path, entry.key_span),
-            (Some(entry), None) => entry.key_span,
-            (None, _) => stage.mark,
-        };
+    fn of_kind(&self, options: &Options, error: &Error, input: &Schema) -> Problem {
+        let place = options.place(error);
         let mut problem = Problem::at(place, error.message());
         if let Some(column) = error.column_name() {
             let known = input.fields().iter().map(|field| field.name().as_str());

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::node::{Data, Entry, Node};
+use crate::pattern::Patterns;
 use crate::plan::{Bound, PoolPlan};
 use crate::problem::Problem;
 use crate::span::Span;
@@ -48,6 +49,7 @@ pub(crate) struct Declared<'a> {
 pub(crate) struct Reader<'a, 'p> {
     registry: &'a Registry,
     suggest: &'p Suggest,
+    patterns: &'p Patterns,
     problems: &'p mut Vec<Problem>,
 }
 
@@ -56,9 +58,10 @@ impl<'a, 'p> Reader<'a, 'p> {
     pub(crate) fn new(
         registry: &'a Registry,
         suggest: &'p Suggest,
+        patterns: &'p Patterns,
         problems: &'p mut Vec<Problem>,
     ) -> Self {
-        Self { registry, suggest, problems }
+        Self { registry, suggest, patterns, problems }
     }
 
     /// Reads the whole document.
@@ -70,7 +73,6 @@ impl<'a, 'p> Reader<'a, 'p> {
         let apart = ("stages", Some(json!([])));
         let (words, bad) = self.words::<PipelineWords>(root, &schema, "the pipeline", apart);
         let words = words.unwrap_or_default();
-        self.name(root.entry("name").map(|entry| entry.mark()), words.name.as_deref());
         let default = Bound { rows: 65536, bytes: 64 << 20 };
         let channel = self.bound(&words.channel, default, root.get("channel"));
         let batch =
@@ -109,7 +111,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         apart: (&str, Option<Value>),
     ) -> (Option<T>, Vec<&'n str>) {
         let named = Named { name: "", node, mark: node.mark() };
-        let found = Walk::new(schema, self.suggest, subject, "word").check(named);
+        let found = Walk::new(schema, self.suggest, self.patterns, subject, "word").check(named);
         let others = || node.entries().iter().filter(|entry| entry.key != apart.0);
         let wrong = |entry: &Entry| {
             let span =
@@ -142,17 +144,6 @@ impl<'a, 'p> Reader<'a, 'p> {
             let place = node.place(&path, named.mark);
             self.problems.push(Problem::at(place, error.inner().to_string()));
             bad.push(&culprit.key);
-        }
-    }
-
-    fn name(&mut self, mark: Option<Span>, name: Option<&str>) {
-        let (Some(mark), Some(name)) = (mark, name) else { return };
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        if name.is_empty() || !name.chars().all(fits) {
-            self.problems.push(
-                Problem::at(mark, format!("`{name}` cannot be the name of a pipeline"))
-                    .help("a name has letters from a to z, digits, `_`, `.` and `-`"),
-            );
         }
     }
 

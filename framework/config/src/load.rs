@@ -9,7 +9,9 @@ use crate::check::{Checked, Run, check};
 use crate::document::{Document, Reader, bound};
 use crate::files::check_files;
 use crate::graph::{Graph, wire};
+use crate::misspelt::{ROUNDS, misspelt};
 use crate::parse::parse;
+use crate::pattern::Patterns;
 use crate::plan::{Bound, EdgePlan, Mode, Plan, RejectedPlan, RunChoice, StageId, StagePlan};
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
@@ -40,8 +42,8 @@ pub fn load_with(
 ) -> Result<Plan, Problems> {
     let suggest = Suggest::new();
     let parsed = parse(source.text(), variables, &suggest);
-    let (mut problems, secrets) = (parsed.problems, parsed.secrets);
-    let root = match parsed.root.filter(|_| parsed.complete) {
+    let (mut problems, secrets) = (parsed.problems, parsed.noted.secrets);
+    let mut root = match parsed.root.filter(|_| parsed.complete) {
         Some(root) if !root.is_null() => root,
         _ => {
             if problems.is_empty() {
@@ -50,10 +52,24 @@ pub fn load_with(
             return Err(Problems::of(source, secrets, problems));
         }
     };
-    let mut document = Reader::new(registry, &suggest, &mut problems).read(&root);
+    let patterns = Patterns::default();
+    let mut rounds = 1..=ROUNDS;
+    let mut document = loop {
+        let mut found = Vec::new();
+        let document = Reader::new(registry, &suggest, &patterns, &mut found).read(&root);
+        let keys = misspelt(&found);
+        if keys.is_empty() || rounds.next().is_none() {
+            problems.extend(found);
+            break document;
+        }
+        // What is wrong besides is found again when the keys are mended.
+        problems.extend(found.into_iter().filter(|problem| problem.misspelt.is_some()));
+        drop(document);
+        root = root.mended(&keys);
+    };
     choices.iter().for_each(|choice| choose(&mut document, choice));
     let graph = wire(&document.stages, &suggest, &mut problems);
-    let checked = check(&document, &graph, &suggest, &mut problems);
+    let checked = check(&document, &graph, &suggest, &patterns, &mut problems);
     let rejected = check_files(source, &document, &graph, &checked, &mut problems);
     if problems.is_empty()
         && let Some(plan) = assemble(source, document, &graph, checked, rejected, secrets.clone())

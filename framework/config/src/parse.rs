@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use crate::Secrets;
 use crate::mistake::{syntax, variable};
 use crate::node::{Data, Entry, Node, Scalar};
 use crate::problem::Problem;
 use crate::scalar::resolve;
 use crate::span::{Chars, Span};
 use crate::suggest::Suggest;
-use crate::variables::{Expanded, Fault, Variables, expand};
+use crate::variables::{Expanded, Fault, Noted, Variables, expand};
 
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
@@ -25,8 +24,8 @@ pub(crate) struct Parsed {
     pub(crate) root: Option<Node>,
     /// What was wrong with it.
     pub(crate) problems: Vec<Problem>,
-    /// The secrets that came in by variables.
-    pub(crate) secrets: Secrets,
+    /// What its variables are, and the secrets that came in by them.
+    pub(crate) noted: Noted,
     /// Whether the text was read to its end.
     pub(crate) complete: bool,
 }
@@ -38,7 +37,7 @@ pub(crate) fn parse(text: &str, variables: &Variables, suggest: &Suggest) -> Par
         chars: Chars::of(text),
         variables,
         suggest,
-        secrets: Secrets::new(),
+        noted: Noted::default(),
         problems: Vec::new(),
         frames: Vec::new(),
         anchors: HashMap::new(),
@@ -52,8 +51,8 @@ pub(crate) fn parse(text: &str, variables: &Variables, suggest: &Suggest) -> Par
             false
         }
     };
-    let Builder { root, problems, secrets, .. } = builder;
-    Parsed { root, problems, secrets, complete }
+    let Builder { root, problems, noted, .. } = builder;
+    Parsed { root, problems, noted, complete }
 }
 
 /// A container that is not closed yet.
@@ -87,7 +86,7 @@ struct Builder<'a> {
     chars: Chars<'a>,
     variables: &'a Variables,
     suggest: &'a Suggest,
-    secrets: Secrets,
+    noted: Noted,
     problems: Vec<Problem>,
     frames: Vec<Frame>,
     /// What each anchor holds; `None` while it is still open.
@@ -242,7 +241,7 @@ impl<'a> Builder<'a> {
 
     /// A scalar with its variables put in.
     fn value(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Data {
-        let expanded = match expand(text, self.variables, &mut self.secrets) {
+        let expanded = match expand(text, self.variables, &mut self.noted) {
             Ok(expanded) => expanded,
             Err(faults) => {
                 for fault in faults {

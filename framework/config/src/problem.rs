@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::misspelt::Misspelt;
 use crate::span::{Lines, Span};
 use crate::{Secrets, Source, render};
 
@@ -13,6 +14,8 @@ pub struct Problem {
     pub(crate) span: Option<Span>,
     /// Other places that belong to it, with what is to say there.
     pub(crate) others: Vec<(Span, String)>,
+    /// The key that it is about, if nobody knows that.
+    pub(crate) misspelt: Option<Misspelt>,
     position: Option<(usize, usize)>,
 }
 
@@ -20,7 +23,8 @@ impl Problem {
     /// Without a place: it concerns the whole file.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { message, helps: Vec::new(), span: None, others: Vec::new(), position: None }
+        let (helps, others) = (Vec::new(), Vec::new());
+        Self { message, helps, span: None, others, misspelt: None, position: None }
     }
 
     /// At a place.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// A range of bytes of the source text; always on character borders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Span {
     /// First byte.
     pub(crate) start: usize,

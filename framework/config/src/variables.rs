@@ -1,10 +1,12 @@
 //! `${VAR}` in the values of a pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Secrets;
+use crate::parse::parse;
+use crate::suggest::Suggest;
+use crate::{Secrets, Source};
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -50,6 +52,30 @@ impl Variables {
         }
     }
 
+    /// Those that were set and that none of these pipelines has, each with the name that was
+    /// probably meant. None when a text cannot be read to its end: who knows what comes there.
+    pub fn unused(&self, sources: &[Source]) -> Vec<(&str, Option<String>)> {
+        if self.set.is_empty() {
+            return Vec::new();
+        }
+        let mut known = BTreeSet::new();
+        let suggest = Suggest::new();
+        for source in sources {
+            let parsed = parse(source.text(), self, &suggest);
+            if !parsed.complete {
+                return Vec::new();
+            }
+            known.extend(parsed.noted.names);
+        }
+        let unknown = self.names().filter(|name| !known.contains(*name));
+        unknown
+            .map(|name| {
+                let near = suggest.nearest(name, known.iter().map(String::as_str));
+                (name, near.map(str::to_owned))
+            })
+            .collect()
+    }
+
     /// The names of those that were set.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.set.keys().map(String::as_str)
@@ -61,6 +87,15 @@ impl fmt::Debug for Variables {
         // Names only: values can be secrets.
         f.debug_set().entries(self.set.keys()).finish()
     }
+}
+
+/// What is noted of variables while they are put in.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// The values of those that are secret.
+    pub(crate) secrets: Secrets,
+    /// Every name.
+    pub(crate) names: BTreeSet<String>,
 }
 
 /// A text with its variables put in.
@@ -99,13 +134,13 @@ pub(crate) enum What {
 /// How deep defaults may stand in defaults.
 const DEPTH: usize = 8;
 
-/// Puts variables in and notes the values of secrets.
+/// Puts variables in and notes what there is to note.
 pub(crate) fn expand(
     text: &str,
     variables: &Variables,
-    secrets: &mut Secrets,
+    noted: &mut Noted,
 ) -> Result<Expanded, Vec<Fault>> {
-    let mut expander = Expander { text, variables, secrets, faults: Vec::new(), secret: false };
+    let mut expander = Expander { text, variables, noted, faults: Vec::new(), secret: false };
     let mut out = String::with_capacity(text.len());
     expander.run(0, None, &mut out, 0);
     if expander.faults.is_empty() {
@@ -119,7 +154,7 @@ pub(crate) fn expand(
 struct Expander<'a> {
     text: &'a str,
     variables: &'a Variables,
-    secrets: &'a mut Secrets,
+    noted: &'a mut Noted,
     faults: Vec<Fault>,
     secret: bool,
 }
@@ -166,6 +201,9 @@ impl Expander<'_> {
         let (name, rest) = inner.split_at(end);
         let after = at + 2 + end;
         let well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if well && rest.starts_with(['}', ':']) {
+            self.noted.names.insert(name.to_owned());
+        }
         if well && rest.starts_with('}') {
             match self.variables.get(name) {
                 Some(value) => self.put(name, &value, out),
@@ -218,7 +256,7 @@ impl Expander<'_> {
 
     fn put(&mut self, name: &str, value: &str, out: &mut String) {
         if Secrets::is_secret_name(name) {
-            self.secrets.insert(value);
+            self.noted.secrets.insert(value);
             self.secret = true;
         }
         out.push_str(value);
@@ -243,7 +281,7 @@ mod tests {
             .set("A", "1")
             .set("EMPTY", "")
             .set("BRACES", "}${A}$$");
-        expand(text, &variables, &mut Secrets::new()).map(|expanded| expanded.text)
+        expand(text, &variables, &mut Noted::default()).map(|expanded| expanded.text)
     }
 
     #[test]
@@ -284,12 +322,12 @@ mod tests {
 
     #[test]
     fn secrets_are_noted() {
-        let mut secrets = Secrets::new();
+        let mut noted = Noted::default();
         let variables = Variables::new().set("API_TOKEN", "s3cret!").set("USER", "someone");
         let text = "${USER}:${API_TOKEN}:${DB_PASSWORD:-fallback}";
-        let expanded = expand(text, &variables, &mut secrets).unwrap();
+        let expanded = expand(text, &variables, &mut noted).unwrap();
         assert!(expanded.secret && expanded.changed);
-        assert_eq!(secrets.redact(&expanded.text), "someone:***:***");
+        assert_eq!(noted.secrets.redact(&expanded.text), "someone:***:***");
         assert_eq!(format!("{variables:?}"), r#"{"API_TOKEN", "USER"}"#);
     }
 }

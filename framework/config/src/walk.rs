@@ -6,7 +6,9 @@
 use serde_json::{Map, Value};
 
 use crate::choice;
+use crate::misspelt::Misspelt;
 use crate::node::{Data, Node};
+use crate::pattern::Patterns;
 use crate::problem::Problem;
 use crate::span::Span;
 use crate::suggest::Suggest;
@@ -22,6 +24,7 @@ pub(crate) struct Walk<'a> {
     /// The whole schema, where `$defs` are.
     root: &'a Value,
     pub(crate) suggest: &'a Suggest,
+    patterns: &'a Patterns,
     /// What the keys are, as in "`fetch` has no option `x`".
     subject: &'a str,
     word: &'a str,
@@ -44,10 +47,11 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(
         root: &'a Value,
         suggest: &'a Suggest,
+        patterns: &'a Patterns,
         subject: &'a str,
         word: &'a str,
     ) -> Self {
-        Self { root, suggest, subject, word, problems: Vec::new(), steps: STEPS }
+        Self { root, suggest, patterns, subject, word, problems: Vec::new(), steps: STEPS }
     }
 
     /// Checks a node and returns all that is wrong with it.
@@ -85,6 +89,7 @@ impl<'a> Walk<'a> {
         if let Some(branches) = branches {
             choice::visit_branches(self, branches, named);
         }
+        self.pattern(schema, named);
         self.number(schema, named);
         self.map(schema, named);
         self.list(schema, named);
@@ -108,6 +113,20 @@ impl<'a> Walk<'a> {
         let before = std::mem::take(&mut self.problems);
         run(self);
         std::mem::replace(&mut self.problems, before)
+    }
+
+    fn pattern(&mut self, schema: &Map<String, Value>, named: Named<'_>) {
+        let pattern = schema.get("pattern").and_then(Value::as_str);
+        let (Some(pattern), Some(text)) = (pattern, named.node.text()) else { return };
+        if self.patterns.fit(pattern, text) {
+            return;
+        }
+        let wanted = match title(schema) {
+            Some(title) => format!("must be {title}"),
+            None => format!("must match `{pattern}`"),
+        };
+        let (owner, found) = (self.owner(named), describe(named.node));
+        self.problems.push(Problem::at(named.mark, format!("{owner} {wanted}, not {found}")));
     }
 
     fn number(&mut self, schema: &Map<String, Value>, named: Named<'_>) {
@@ -146,10 +165,15 @@ impl<'a> Walk<'a> {
             match (properties.and_then(|known| known.get(&entry.key)), others) {
                 (Some(schema), _) => self.visit(schema, value),
                 (None, Some(Value::Bool(false))) if !patterns => {
-                    let problem = self.unknown_key(properties, &entry.key, entry.key_span, named);
-                    self.problems.push(problem);
+                    let mut problem =
+                        self.unknown_key(properties, &entry.key, entry.key_span, named);
                     let known = properties.into_iter().flat_map(Map::keys).map(String::as_str);
-                    meant.extend(self.suggest.nearest(&entry.key, known));
+                    let near = self.suggest.nearest(&entry.key, known);
+                    let free = near.filter(|near| named.node.entry(near).is_none());
+                    let meant_here = free.map(str::to_owned);
+                    problem.misspelt = Some(Misspelt { at: entry.key_span, meant: meant_here });
+                    self.problems.push(problem);
+                    meant.extend(near);
                 }
                 (None, Some(schema)) => self.visit(schema, value),
                 (None, None) => {}
@@ -259,14 +283,20 @@ fn is(node: &Node, name: &str) -> bool {
     }
 }
 
+/// What a schema takes by its own words: titles of types begin with a capital, those of options
+/// that are written in a form of their own do not.
+fn title(schema: &Map<String, Value>) -> Option<String> {
+    let title = schema.get("title").and_then(Value::as_str)?;
+    let first = schema.get("examples").and_then(Value::as_array).and_then(|all| all.first());
+    let like = first.map(|example| format!(" like {}", example.to_string().trim_matches('"')));
+    let own = title.starts_with(|c: char| c.is_ascii_lowercase());
+    own.then(|| format!("a {title}{}", like.unwrap_or_default()))
+}
+
 /// What a schema takes, in words.
 pub(crate) fn expected(schema: &Map<String, Value>) -> String {
-    if let Some(title) = schema.get("title").and_then(Value::as_str)
-        && title.starts_with(|c: char| c.is_ascii_lowercase())
-    {
-        let first = schema.get("examples").and_then(Value::as_array).and_then(|all| all.first());
-        let like = first.map(|example| format!(" like {}", example.to_string().trim_matches('"')));
-        return format!("a {title}{}", like.unwrap_or_default());
+    if let Some(title) = title(schema) {
+        return title;
     }
     let words = types(schema).into_iter().filter(|name| *name != "null").map(|name| match name {
         "object" => "a mapping (`key: value`)",

@@ -17,7 +17,10 @@ pub(crate) struct PipelineWords {
     /// Name of the pipeline, a label of its metrics. Letters, digits, `_`, `.` and `-`. Default:
     /// the name of the file without its ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
+    #[schemars(
+        regex(pattern = r"^[a-zA-Z0-9_.-]+$"),
+        title = "text of letters from a to z, digits, `_`, `.` and `-`"
+    )]
     pub(crate) name: Option<String>,
     /// Threads that pooled stages share, by name. The pool `default` is always there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -166,6 +166,41 @@ fn options() {
         ("untagged_option", &shape("{ size: { from: 1 } }")),
         ("untagged_type", &shape("{ size: [1, 2] }")),
         ("kind_panics", &around("  - type: broken")),
+        ("pattern", &shape("{ code: abcd }")),
+        ("pattern_of_a_secret", &shape("{ code: \"${API_TOKEN}\" }")),
+    ]);
+}
+
+/// What is misspelt does not hide what is wrong besides, and nothing is told that only follows.
+#[test]
+fn misspelt() {
+    let fetch = |with: &str| around(&format!("  - type: fetch\n    with: {with}"));
+    check_all(&[
+        ("misspelt_and_out_of_range", &fetch("{ concurency: 5000, colum: url }")),
+        ("misspelt_and_wrong_for_the_kind", &fetch("{ concurency: 5, column: ulr }")),
+        ("misspelt_is_what_is_wrong", &fetch("{ colum: ulr }")),
+        ("unknown_and_wrong_for_the_kind", &fetch("{ nonsense: 5, column: ulr }")),
+        ("misspelt_twice", &fetch("{ colum: url, columm: ulr }")),
+        (
+            "unknown_may_explain_the_rest",
+            &around("  - type: sort\n  - type: parse\n    with: { nonsense: body, fields: {} }"),
+        ),
+        (
+            "misspelt_inside",
+            &around(
+                "  - type: fetch\n  - type: parse\n    with: { feilds: { price: { ccs: '[data' } } }",
+            ),
+        ),
+        (
+            "misspelt_and_wrong_below",
+            &around(
+                "  - name: one\n    type: aggregate\n    with: { groupby: [city] }\n  - name: two\n    type: aggregate\n    with: { group_by: [citty] }",
+            ),
+        ),
+        (
+            "misspelt_words",
+            "stagess:\n  - { type: generate, wiht: { ulr: a, cuont: many } }\n  - { type: discard, rnu: { wrokers: 0 } }\n",
+        ),
     ]);
 }
 

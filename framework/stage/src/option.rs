@@ -158,7 +158,7 @@ impl JsonSchema for ByteSize {
         json_schema!({
             "title": "size",
             "type": ["string", "integer"],
-            "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]?[iI]?[bB]?)\s*$",
+            "pattern": r"^\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(([kKmMgGtT][iI]?)?[bB])?\s*$",
             "examples": ["64MiB", "10MB", 4096],
         })
     }
@@ -173,7 +173,7 @@ impl JsonSchema for Time {
         json_schema!({
             "title": "time",
             "type": ["string", "number"],
-            "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|h|d)?\s*$",
+            "pattern": r"^\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(ns|us|µs|ms|s|m|h|d)?\s*$",
             "examples": ["250ms", "10s", "5m"],
         })
     }

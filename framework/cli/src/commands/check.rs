@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use arrow_schema::Schema;
-use gristmill_config::{Distribution, EdgePlan, Mode, Plan, StagePlan};
+use gristmill_config::{Distribution, EdgePlan, Mode, Plan, Source, StagePlan, load};
 use gristmill_stage::Role;
 use gristmill_stage::option::ByteSize;
 
@@ -18,10 +18,16 @@ const READS: usize = 3;
 
 /// Checks pipelines and prints their plans.
 pub fn check(args: &Check) -> Exit {
+    if let Err(exit) = super::once(&args.set) {
+        return exit;
+    }
     let registry = kinds::built_in();
+    let variables = super::variables(&args.set.set);
     let mut exit = Exit::Done;
+    let mut sources = Vec::with_capacity(args.files.len());
     for file in &args.files {
-        match super::plan(file, &args.set, &registry) {
+        let read = Source::read(file).inspect(|source| sources.push(source.clone()));
+        match read.and_then(|source| load(&source, &variables, &registry)) {
             Ok(plan) if args.quiet => drop(plan),
             Ok(plan) => {
                 let mut text = String::new();
@@ -38,7 +44,14 @@ pub fn check(args: &Check) -> Exit {
             }
         }
     }
-    exit
+    // In a file that could not be read there may be any variable.
+    if sources.len() < args.files.len() {
+        return exit;
+    }
+    match super::used(&variables, &sources) {
+        Err(wrong) if exit == Exit::Done => wrong,
+        _ => exit,
+    }
 }
 
 fn describe(plan: &Plan, out: &mut String) -> fmt::Result {

@@ -17,9 +17,53 @@ use crate::args::Set;
 use crate::exit::Exit;
 use crate::say::say;
 
-/// Reads and checks a pipeline.
-fn plan(file: &str, set: &Set, registry: &Registry) -> Result<Plan, Problems> {
-    load(&Source::read(file)?, &variables(&set.set), registry)
+/// Reads and checks a pipeline. Shows what is wrong with it, and with what was set for it.
+fn plan(file: &str, set: &Set, registry: &Registry) -> Result<(Source, Plan), Exit> {
+    once(set)?;
+    let wrong = |problems: Problems| {
+        show(&problems);
+        Exit::BadConfiguration
+    };
+    let source = Source::read(file).map_err(wrong)?;
+    let variables = variables(&set.set);
+    let loaded = load(&source, &variables, registry).map_err(wrong);
+    let used = used(&variables, std::slice::from_ref(&source));
+    let plan = loaded?;
+    used.map(|()| (source, plan))
+}
+
+/// Shows a variable that is set twice: who would guess which value counts?
+fn once(set: &Set) -> Result<(), Exit> {
+    let names: Vec<_> = set.set.iter().map(|(name, _)| name).collect();
+    let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+    match twice {
+        None => Ok(()),
+        Some((_, name)) => {
+            say(format!(
+                "error: `--set` gives `{name}` a value twice\n  = help: keep one of the two"
+            ));
+            Err(Exit::BadCommandLine)
+        }
+    }
+}
+
+/// Shows variables that are set and that no pipeline has: most likely they are misspelt.
+fn used(variables: &Variables, sources: &[Source]) -> Result<(), Exit> {
+    let unused = variables.unused(sources);
+    let place = match sources {
+        [source] => source.name(),
+        _ => "any of the pipelines",
+    };
+    for (name, near) in &unused {
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("leave it out, or write `${{{name}}}` where its value belongs"),
+        };
+        say(format!(
+            "error: `--set` gives `{name}` a value, but there is no such variable in {place}\n  = help: {help}"
+        ));
+    }
+    if unused.is_empty() { Ok(()) } else { Err(Exit::BadCommandLine) }
 }
 
 /// The variables of the environment, and before them those of the command line.

@@ -27,11 +27,8 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     more_files();
     let registry = kinds::built_in();
     let plan = match super::plan(&args.file, &args.set, &registry) {
-        Ok(plan) => plan,
-        Err(problems) => {
-            super::show(&problems);
-            return Exit::BadConfiguration;
-        }
+        Ok((_, plan)) => plan,
+        Err(exit) => return exit,
     };
     let secrets = plan.secrets.clone();
     log.hide(secrets.clone());

@@ -264,9 +264,13 @@ pub struct ShapeOptions {
     size: Option<Size>,
     /// A form.
     form: Option<Form>,
+    /// Three letters.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
+    code: Option<String>,
 }
 
 kind!(Shape, ShapeOptions, "shape", Transform, "Has odd options.", |o, input| {
+    let _ = &o.code;
     match (&o.size, &o.form) {
         (Some(Size::Range(range)), _) if range.from > range.to => {
             return Err(Error::option("size", "the range runs backwards"));

@@ -21,7 +21,7 @@ mod variants;
 
 use std::path::Path;
 
-use gristmill_config::{Mode, Plan, Source, load};
+use gristmill_config::{Mode, Plan, Source};
 use gristmill_demo::DemoSite;
 use gristmill_stage::Role;
 use serde::Serialize;
@@ -81,16 +81,9 @@ enum Stopped {
 /// Measures a pipeline.
 pub fn bench(args: &Bench, log: &Log) -> Exit {
     let registry = kinds::built_in();
-    let loaded = Source::read(&args.file).and_then(|source| {
-        let plan = load(&source, &super::variables(&args.set.set), &registry)?;
-        Ok((source, plan))
-    });
-    let (source, plan) = match loaded {
+    let (source, plan) = match super::plan(&args.file, &args.set, &registry) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            super::show(&problems);
-            return Exit::BadConfiguration;
-        }
+        Err(exit) => return exit,
     };
     log.hide(plan.secrets.clone());
     let found = check(args, &plan).and_then(|()| Bencher::new(args, &source, &plan)?.findings());
