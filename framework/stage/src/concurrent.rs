@@ -3,8 +3,8 @@
 //! Implement [`AsyncRows`] and wrap it in [`Concurrent`], which is a [`Transform`](crate::Transform):
 //!
 //! - up to [`Limits::concurrency`] calls run at once, on the runtime of the worker;
-//! - results are collected into batches; a batch leaves when it is full, when its oldest row has
-//!   waited for [`Limits::linger`], or when nothing else is running;
+//! - results are collected into batches; a batch leaves when it is full (at 1 MiB, if not before),
+//!   when its oldest row has waited for [`Limits::linger`], or when nothing else is running;
 //! - an error of a call rejects its row with the message of the error, and the stage goes on; only
 //!   those of the kinds [`Closed`](crate::ErrorKind::Closed) and
 //!   [`Internal`](crate::ErrorKind::Internal) end it;

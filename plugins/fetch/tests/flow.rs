@@ -25,6 +25,7 @@ in_every_way! {
     a_snapshot_in_the_middle_makes_up_the_rest,
     dropping_the_stage_ends_its_requests,
     batches_keep_to_their_size,
+    large_pages_come_in_small_batches,
     it_works_on_a_runtime_of_one_thread,
 }
 
@@ -131,6 +132,14 @@ fn batches_keep_to_their_size(way: Way) {
         bench.run(server.with(json!({ "concurrency": 8 })), urls_batch(vec![server.url("/"); 200]));
     assert_eq!(out.texts("body").len(), 200);
     assert!(out.batches.iter().all(|batch| batch.num_rows() <= 10));
+}
+
+fn large_pages_come_in_small_batches(way: Way) {
+    let server = Server::start(way, |_| ok(vec![b'x'; 300_000]));
+    let out = server.fetch(json!({ "concurrency": 8 }), vec![server.url("/"); 40]);
+    assert_eq!(out.texts("body").len(), 40);
+    // Three make 900 kB; with a fourth they would be more than a MiB.
+    assert!(out.batches.iter().all(|batch| batch.num_rows() <= 3));
 }
 
 fn it_works_on_a_runtime_of_one_thread(way: Way) {

@@ -36,6 +36,9 @@ pub(super) struct Finished<O> {
 
 /// Rows of the first batch.
 const FIRST: usize = 8;
+/// From so many bytes on a batch is full, even if larger ones are asked for: its rows are still in the
+/// cache when they become columns, and the memory is soon used again.
+const FULL: usize = 1 << 20;
 
 impl<O> Finished<O> {
     pub(super) fn new(target: BatchTarget, ordered: bool) -> Self {
@@ -83,7 +86,7 @@ impl<O> Finished<O> {
         let mut bytes = 0;
         let mut rows = 0;
         for done in self.ready.iter().take(self.target.rows) {
-            if rows > 0 && bytes + done.bytes > self.target.bytes {
+            if rows > 0 && bytes + done.bytes > self.full_bytes() {
                 break;
             }
             bytes += done.bytes;
@@ -97,7 +100,11 @@ impl<O> Finished<O> {
 
     /// Whether a batch would be full.
     pub(super) fn is_full(&self) -> bool {
-        self.ready.len() >= self.full_at || self.ready_bytes >= self.target.bytes
+        self.ready.len() >= self.full_at || self.ready_bytes >= self.full_bytes()
+    }
+
+    fn full_bytes(&self) -> usize {
+        self.target.bytes.min(FULL)
     }
 
     /// Since when the oldest row that could be emitted waits, if there is one.
