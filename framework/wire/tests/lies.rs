@@ -297,8 +297,19 @@ fn write_the_seeds() {
 }
 
 /// What the fuzzer has found interesting, without the fuzzer and its compiler.
+/// Panics of the format's reader are caught; to print them takes more memory than they do.
+fn hush() {
+    let shout = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|place| place.file().contains("/arrow-")) {
+            shout(panic);
+        }
+    }));
+}
+
 #[test]
 fn the_corpus_does_no_harm() {
+    hush();
     let mut inputs = 0;
     for entry in fs::read_dir(corpus()).unwrap() {
         let path = entry.unwrap().path();
