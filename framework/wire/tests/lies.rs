@@ -208,8 +208,8 @@ fn nested(levels: usize, times: usize) -> Vec<u8> {
 #[test]
 fn nesting_takes_neither_memory_nor_the_stack() {
     assert!(hear(&frame(Kind::Schema, &nested(8, 1)), &[1 << 16], 1 << 30).is_ok());
-    // A few hundred bytes that would become millions of fields.
-    let (error, used) = told(&frame(Kind::Schema, &nested(12, 10)));
+    // A few hundred bytes that would become a hundred thousand fields.
+    let (error, used) = told(&frame(Kind::Schema, &nested(6, 10)));
     assert!(error.contains("cannot be read") && used < MIB, "{used} bytes: {error}");
     let (error, used) = told(&frame(Kind::Schema, &nested(100_000, 1)));
     assert!(error.contains("cannot be read") && used < 64 * MIB, "{used} bytes: {error}");
