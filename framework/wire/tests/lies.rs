@@ -208,8 +208,8 @@ fn nested(levels: usize, times: usize) -> Vec<u8> {
 #[test]
 fn nesting_takes_neither_memory_nor_the_stack() {
     assert!(hear(&frame(Kind::Schema, &nested(8, 1)), &[1 << 16], 1 << 30).is_ok());
-    // A few hundred bytes that would become millions of fields.
-    let (error, used) = told(&frame(Kind::Schema, &nested(12, 10)));
+    // A few hundred bytes that would become a hundred thousand fields.
+    let (error, used) = told(&frame(Kind::Schema, &nested(6, 10)));
     assert!(error.contains("cannot be read") && used < MIB, "{used} bytes: {error}");
     let (error, used) = told(&frame(Kind::Schema, &nested(100_000, 1)));
     assert!(error.contains("cannot be read") && used < 64 * MIB, "{used} bytes: {error}");
@@ -297,10 +297,19 @@ fn write_the_seeds() {
 }
 
 /// What the fuzzer has found interesting, without the fuzzer and its compiler.
+/// Panics of the format's reader are caught; to print them takes more memory than they do.
+fn hush() {
+    let shout = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|place| place.file().contains("/arrow-")) {
+            shout(panic);
+        }
+    }));
+}
+
 #[test]
 fn the_corpus_does_no_harm() {
-    // Panics of the format's reader are caught; a backtrace of one takes more memory than it may.
-    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    hush();
     let mut inputs = 0;
     for entry in fs::read_dir(corpus()).unwrap() {
         let path = entry.unwrap().path();
