@@ -201,6 +201,38 @@ stages:
 }
 
 #[test]
+fn a_secret_too_short_to_be_kept_is_told() {
+    let place = Place::new();
+    let yaml = "\
+stages:
+  - { type: generate, with: { url: \"http://x/${API_KEY}/${USE_AUTH}/{n}\", count: 1 } }
+  - { type: write, with: { path: out.jsonl } }
+";
+    place.write("pipeline.yaml", yaml);
+    let of = |command: &[&str], value: &str| {
+        let set = ["--set", value, "--set", "USE_AUTH=true", "pipeline.yaml"];
+        place.gristmill(&[command, &set].concat()).expect(0)
+    };
+    for command in [&["run"][..], &["run", "-q"], &["check"]] {
+        of(command, "API_KEY=abc").says("warning: the value of `API_KEY` has fewer than 4");
+    }
+    for (command, value) in [(&["check"][..], "API_KEY=abcd"), (&["check", "-q"], "API_KEY=abc")] {
+        let ended = of(command, value);
+        assert!(!ended.stderr.contains("warning"), "{value}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn no_file_is_named_by_a_secret() {
+    let place = Place::new();
+    place.write("pipeline.yaml", &format!("name: ${{API_TOKEN}}\n{SHORT}"));
+    let run = &["run", "pipeline.yaml", "--set", "API_TOKEN=hunter2"];
+    let ended = place.gristmill(run).expect(1).says("cannot hold a secret");
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    assert_eq!(place.files(), ["pipeline.yaml"]);
+}
+
+#[test]
 fn inspect_shows_no_secret() {
     let place = Place::new();
     let yaml = "\

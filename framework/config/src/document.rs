@@ -73,6 +73,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let apart = ("stages", Some(json!([])));
         let (words, bad) = self.words::<PipelineWords>(root, &schema, "the pipeline", apart);
         let words = words.unwrap_or_default();
+        self.no_secret(root, "a pipeline", "in metrics and in the name of a file");
         let default = Bound { rows: 65536, bytes: 64 << 20 };
         let channel = self.bound(&words.channel, default, root.get("channel"));
         let batch =
@@ -147,6 +148,17 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
+    /// A name stands where nobody blanks it out.
+    fn no_secret(&mut self, node: &Node, of: &str, place: &str) {
+        let Some(entry) = node.entry("name") else { return };
+        if matches!(&entry.value.data, Data::Scalar(scalar) if scalar.secret) {
+            self.problems.push(
+                Problem::at(entry.mark(), format!("the name of {of} cannot hold a secret"))
+                    .help(format!("it stands {place}: use a variable that is not named like one")),
+            );
+        }
+    }
+
     /// What a bound says, `default` where it is silent.
     fn bound(&mut self, words: &BoundWords, default: Bound, node: Option<&Node>) -> Bound {
         self.some_bytes(words.bytes, node);
@@ -171,6 +183,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             Some(name) => format!("the stage `{name}`"),
             None => format!("stage {}", index + 1),
         };
+        self.no_secret(node, "a stage", "in metrics and in the names of threads");
         let named = matches!(node.data, Data::Map(_));
         let (words, bad) = self.words::<StageWords>(node, schema, &subject, ("with", None));
         let words = words.filter(|_| bad.is_empty());

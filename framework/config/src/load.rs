@@ -42,6 +42,7 @@ pub fn load_with(
 ) -> Result<Plan, Problems> {
     let suggest = Suggest::new();
     let parsed = parse(source.text(), variables, &suggest);
+    let warnings = parsed.noted.warnings();
     let (mut problems, secrets) = (parsed.problems, parsed.noted.secrets);
     let mut root = match parsed.root.filter(|_| parsed.complete) {
         Some(root) if !root.is_null() => root,
@@ -74,7 +75,7 @@ pub fn load_with(
     if problems.is_empty()
         && let Some(plan) = assemble(source, document, &graph, checked, rejected, secrets.clone())
     {
-        return Ok(plan);
+        return Ok(Plan { warnings, ..plan });
     }
     if problems.is_empty() {
         // Cannot happen: whatever hinders a stage has said why.
@@ -166,7 +167,15 @@ fn assemble(
     }
     clamp_batches(&mut stages, &edges);
     let name = document.name.unwrap_or_else(|| source.stem());
-    Some(Plan { name, stages, edges, pools: document.pools?, rejected, secrets })
+    Some(Plan {
+        name,
+        stages,
+        edges,
+        pools: document.pools?,
+        rejected,
+        secrets,
+        warnings: Vec::new(),
+    })
 }
 
 /// For each stage in the order of the file, its place in the order of the plan.

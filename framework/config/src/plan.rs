@@ -24,6 +24,8 @@ pub struct Plan {
     pub rejected: RejectedPlan,
     /// Values that must not appear in any output.
     pub secrets: Secrets,
+    /// What is worth a look, but hinders nothing.
+    pub warnings: Vec<String>,
 }
 
 /// Index of a stage in [`Plan::stages`].

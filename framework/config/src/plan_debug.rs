@@ -14,9 +14,10 @@ impl fmt::Debug for Plan {
             edges: &'a [crate::EdgePlan],
             pools: &'a [crate::PoolPlan],
             rejected: &'a crate::RejectedPlan,
+            warnings: &'a [String],
         }
-        let Self { name, stages, edges, pools, rejected, secrets } = self;
-        let view = View { name, stages, edges, pools, rejected };
+        let Self { name, stages, edges, pools, rejected, secrets, warnings } = self;
+        let view = View { name, stages, edges, pools, rejected, warnings };
         let text = if f.alternate() { format!("{view:#?}") } else { format!("{view:?}") };
         // The name of the type is that of the view.
         let text = text.strip_prefix("View").unwrap_or(&text);

@@ -37,7 +37,8 @@ const WHOLE_WORDS: [&str; 4] = ["PASS", "PRIVATE", "COOKIES", "BEARER"];
 /// The values that came from variables named like a secret (`API_KEY`, `DB_PASSWORD`, …). Texts
 /// that leave the program go through [`redact`](Secrets::redact).
 ///
-/// Values of less than 4 characters, and `true` and `false`, are not looked for.
+/// Values of less than 4 characters, and `true` and `false`, are not looked for; of the short ones
+/// [`Plan::warnings`](crate::Plan::warnings) tells.
 #[derive(Clone, Default)]
 pub struct Secrets {
     /// Every form of every value.
@@ -62,13 +63,19 @@ impl Secrets {
         })
     }
 
+    /// Whether a value is too short to be looked for, although it may be a secret.
+    pub(crate) fn is_too_short(value: &str) -> bool {
+        let value = value.trim();
+        !value.is_empty() && value.chars().count() < SHORTEST && !is_boolean(value)
+    }
+
     /// Adds a value.
     pub fn insert(&mut self, value: &str) {
         let forms = Arc::make_mut(&mut self.forms);
         // Headers are trimmed and messages quote single lines, so these count by themselves.
         for part in std::iter::once(value).chain(value.lines()) {
             let part = part.trim();
-            if part.chars().count() < SHORTEST || matches!(part, "true" | "false") {
+            if part.chars().count() < SHORTEST || is_boolean(part) {
                 continue;
             }
             let json = serde_json::to_string(part).unwrap_or_default();
@@ -172,6 +179,11 @@ impl Secrets {
             }
         }
     }
+}
+
+/// As in `USE_AUTH=true`. No secret is so easy to guess.
+fn is_boolean(value: &str) -> bool {
+    matches!(value, "true" | "false")
 }
 
 impl fmt::Debug for Secrets {

@@ -96,6 +96,21 @@ pub(crate) struct Noted {
     pub(crate) secrets: Secrets,
     /// Every name.
     pub(crate) names: BTreeSet<String>,
+    /// The names of secrets that are too short to be kept out of messages.
+    pub(crate) short: BTreeSet<String>,
+}
+
+impl Noted {
+    /// What is worth a look, but hinders nothing.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let warning = |name: &String| {
+            format!(
+                "the value of `{name}` has fewer than 4 characters, too few to be kept out of \
+                 messages; if it is no secret, give the variable another name"
+            )
+        };
+        self.short.iter().map(warning).collect()
+    }
 }
 
 /// A text with its variables put in.
@@ -257,6 +272,9 @@ impl Expander<'_> {
     fn put(&mut self, name: &str, value: &str, out: &mut String) {
         if Secrets::is_secret_name(name) {
             self.noted.secrets.insert(value);
+            if Secrets::is_too_short(value) {
+                self.noted.short.insert(name.to_owned());
+            }
             self.secret = true;
         }
         out.push_str(value);

@@ -73,6 +73,13 @@ fn variables() {
             "secret_in_kind_error",
             &around("  - type: fetch\n    with: { column: \"${API_TOKEN}\" }"),
         ),
+        (
+            "secret_in_name",
+            &format!(
+                "name: shop-${{API_TOKEN}}\n{}",
+                around("  - { type: fetch, name: \"${DB_PASSWORD:-abc}\" }")
+            ),
+        ),
         ("secret_as_type", "stages:\n  - type: ${API_TOKEN}\n"),
         ("secret_in_the_file", "stages:\n  - { type: t0psecret, name: \"${API_TOKEN}\" }\n"),
     ]);

@@ -30,6 +30,7 @@ pub fn check(args: &Check) -> Exit {
         match read.and_then(|source| load(&source, &variables, &registry)) {
             Ok(plan) if args.quiet => drop(plan),
             Ok(plan) => {
+                super::warn(&plan);
                 let mut text = String::new();
                 // Writing into a string does not fail.
                 let _ = describe(&plan, &mut text);

@@ -29,7 +29,16 @@ fn plan(file: &str, set: &Set, registry: &Registry) -> Result<(Source, Plan), Ex
     let loaded = load(&source, &variables, registry).map_err(wrong);
     let used = used(&variables, std::slice::from_ref(&source));
     let plan = loaded?;
-    used.map(|()| (source, plan))
+    used?;
+    warn(&plan);
+    Ok((source, plan))
+}
+
+/// Shows what is worth a look, but hinders nothing.
+fn warn(plan: &Plan) {
+    for warning in &plan.warnings {
+        say(plan.secrets.redact(&format!("warning: {warning}")));
+    }
 }
 
 /// Shows a variable that is set twice: who would guess which value counts?
