@@ -6,13 +6,15 @@ use arrow_schema::SchemaRef;
 use gristmill_stage::{BatchTarget, Registry};
 
 use crate::check::{Checked, Run, check};
-use crate::document::{Document, Reader, bound};
+use crate::document::{Declared, Document, Reader, bound};
 use crate::files::check_files;
 use crate::graph::{Graph, wire};
 use crate::misspelt::{ROUNDS, misspelt};
 use crate::parse::parse;
 use crate::pattern::Patterns;
-use crate::plan::{Bound, EdgePlan, Mode, Plan, RejectedPlan, RunChoice, StageId, StagePlan};
+use crate::plan::{
+    Bound, EdgeId, EdgePlan, Mode, Plan, RejectedPlan, RunChoice, StageId, StagePlan,
+};
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
 use crate::suggest::Suggest;
@@ -140,30 +142,7 @@ fn assemble(
                 distribution: run.distribution.clone(),
             });
         }
-        let kind = declared.kind?;
-        stages.push(StagePlan {
-            name: declared.name.clone(),
-            kind: kind.name().to_owned(),
-            role: kind.role(),
-            options: checked.options.take(),
-            mode: run.mode,
-            workers: run.workers,
-            scales: run.scales,
-            pool: run.pool,
-            process: run.process.clone(),
-            ordered: run.ordered,
-            input: Arc::clone(&checked.input),
-            output: Arc::clone(&checked.planned.output),
-            inputs,
-            outputs: Vec::new(),
-            batch: document.batch,
-            holds: checked.planned.holds,
-            blocks: checked.planned.blocks,
-            once: checked.planned.once,
-            reads: std::mem::take(&mut checked.planned.reads),
-            writes: std::mem::take(&mut checked.planned.writes),
-            notes: run.notes.iter().cloned().chain(checked.planned.notes.drain(..)).collect(),
-        });
+        stages.push(stage(declared, checked, run, inputs, document.batch)?);
     }
     clamp_batches(&mut stages, &edges);
     let name = document.name.unwrap_or_else(|| source.stem());
@@ -175,6 +154,41 @@ fn assemble(
         rejected,
         secrets,
         warnings: Vec::new(),
+    })
+}
+
+/// One stage of the plan; what it feeds is not known yet.
+fn stage(
+    declared: &Declared<'_>,
+    checked: &mut Checked,
+    run: &Run,
+    inputs: Vec<EdgeId>,
+    batch: BatchTarget,
+) -> Option<StagePlan> {
+    let kind = declared.kind?;
+    let planned = &mut checked.planned;
+    Some(StagePlan {
+        name: declared.name.clone(),
+        kind: kind.name().to_owned(),
+        role: kind.role(),
+        options: checked.options.take(),
+        mode: run.mode,
+        workers: run.workers,
+        scales: run.scales,
+        pool: run.pool,
+        process: run.process.clone(),
+        ordered: run.ordered,
+        input: Arc::clone(&checked.input),
+        output: Arc::clone(&planned.output),
+        inputs,
+        outputs: Vec::new(),
+        batch,
+        holds: planned.holds,
+        blocks: planned.blocks,
+        once: planned.once,
+        reads: std::mem::take(&mut planned.reads),
+        writes: std::mem::take(&mut planned.writes),
+        notes: run.notes.iter().cloned().chain(planned.notes.drain(..)).collect(),
     })
 }
 
