@@ -48,14 +48,15 @@ impl Target {
     ///
     /// # Errors
     /// When nobody is there to read it.
-    pub(crate) fn stdout() -> Result<Self> {
+    pub(crate) fn stdout(restored: Option<&Aside>) -> Result<Self> {
         if stdout_is_closed() {
             return Err(Error::io(
                 "stdout is closed, or is /dev/null opened for reading and writing",
             )
             .help("send it somewhere, or write to `path: /dev/null` if no row is wanted"));
         }
-        Ok(Self { name: "stdout".to_owned(), sink: Sink::Stdout, written: 0, outlives: true })
+        let written = restored.map_or(0, |restored| restored.bytes);
+        Ok(Self { name: "stdout".to_owned(), sink: Sink::Stdout, written, outlives: true })
     }
 
     /// A file. With `append` the rows are added to it at the end, all at once.
@@ -67,7 +68,7 @@ impl Target {
         let found = fs::metadata(&path).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
             let file = OpenOptions::new().write(true).open(&path).map_err(wrong)?;
-            return Ok(opened(Sink::Direct(file), 0));
+            return Ok(opened(Sink::Direct(file), restored.map_or(0, |restored| restored.bytes)));
         }
         if restored.as_ref().is_some_and(|restored| restored.finished) {
             return Ok(opened(Sink::Done, restored.map_or(0, |restored| restored.bytes)));
@@ -90,7 +91,7 @@ impl Target {
     /// Whether rows of an earlier run come before those that are written.
     pub(crate) fn continues(&self) -> bool {
         let Sink::Aside { path, append, .. } = &self.sink else {
-            return matches!(self.sink, Sink::Done);
+            return self.written > 0 || matches!(self.sink, Sink::Done);
         };
         self.written > 0 || (*append && fs::metadata(path).is_ok_and(|found| found.len() > 0))
     }
@@ -134,7 +135,10 @@ impl Target {
         let aside = match &mut self.sink {
             Sink::Aside { aside, .. } => aside,
             Sink::Done => return Ok(Some(Aside { file: PathBuf::new(), bytes, finished: true })),
-            Sink::Stdout | Sink::Direct(_) => return Ok(None),
+            // What was written straight out cannot be taken back; but it has begun.
+            Sink::Stdout | Sink::Direct(_) => {
+                return Ok(Some(Aside { file: PathBuf::new(), bytes, finished: false }));
+            }
         };
         let synced = aside.as_file().sync_data();
         // From here on a later run may need it, so it outlives this stage.

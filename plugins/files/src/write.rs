@@ -149,7 +149,7 @@ impl StageSpec for Write {
         let encoder = options.encoder(context.input())?;
         let restored: Option<Aside> = context.restored().value(VERSION)?;
         let target = match options.path.as_str() {
-            "-" => Target::stdout()?,
+            "-" => Target::stdout(restored.as_ref())?,
             _ => Target::create(&options.path(context.instance()), options.append, restored)?
                 .outlives(context.resumable()),
         };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gristmill_config::ProcessPlan;
-use gristmill_stage::{Clock, Error, Result, Snapshot};
+use gristmill_stage::{Clock, Error, Redact, Result, Snapshot};
 use gristmill_wire::{Decoder, Encoder, FrameReader, Hello, Limits, Message, Open, Side};
 
 use super::death::Death;
@@ -32,6 +32,8 @@ pub(crate) struct Spec {
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vitals: Arc<Vitals>,
+    /// Blanks out secrets.
+    pub(crate) redact: Arc<Redact>,
 }
 
 /// Why there is no child.
@@ -70,12 +72,14 @@ impl Spec {
     pub(crate) fn start(&self, snapshot: &Snapshot) -> Result<(Child, Connection), NoChild> {
         let failed = |e: io::Error| NoChild::Error(Error::io(format!("no child process: {e}")));
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut process = self.command.start(theirs, self.open.role, &self.plan).map_err(failed)?;
-        let (stage, worker) = (&self.open.stage, self.open.instance);
-        let lines = process.stderr.take().map(|from| Lines::copy(from, stage, worker));
-        let lines = lines.transpose().map_err(failed)?;
         let socket = ours.try_clone().map_err(failed)?;
-        let mut child = Child { process, lines, socket, reaped: false };
+        let process = self.command.start(theirs, self.open.role, &self.plan).map_err(failed)?;
+        // From here on whatever goes wrong takes the process with it.
+        let mut child = Child { process, lines: None, socket, reaped: false };
+        let (stage, worker) = (&self.open.stage, self.open.instance);
+        let lines = child.process.stderr.take();
+        let lines = lines.map(|from| Lines::copy(from, stage, worker, self.redact.clone()));
+        child.lines = lines.transpose().map_err(failed)?;
         let greeted = self.greet(ours, snapshot);
         greeted.map_err(|refused| child.refused(refused, &self.vitals)).map(|c| (child, c))
     }

@@ -87,6 +87,8 @@ pub(crate) struct Ledger {
     deaths: u32,
     keep: usize,
     finished: bool,
+    /// Whether anything has ever counted.
+    counted: bool,
 }
 
 impl Ledger {
@@ -108,6 +110,7 @@ impl Ledger {
             deaths: 0,
             keep,
             finished: false,
+            counted: false,
         }
     }
 
@@ -217,6 +220,7 @@ impl Ledger {
             self.deaths = 0;
             self.held_deaths = 0;
         }
+        self.counted |= !self.pending.is_empty();
         self.careful = if self.items.is_empty() { 0 } else { self.careful.saturating_sub(done) };
         self.accepted.extend(self.pending.drain(..));
         self.snapshot_bytes = bytes_of(&commit.snapshot);
@@ -251,6 +255,17 @@ impl Ledger {
     pub(crate) fn is_holding(&self) -> bool {
         let under_way = self.holding || self.items.iter().any(|item| !item.called);
         self.has_outcomes() || !self.pending.is_empty() || (under_way && !self.finished)
+    }
+
+    /// Whether a source would begin anew though rows of it have counted.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.counted && self.snapshot == Snapshot::Stateless
+    }
+
+    /// A child died before its stage was built. Returns how many have died since anything got on.
+    pub(crate) fn stillborn(&mut self) -> u32 {
+        self.deaths += 1;
+        self.deaths
     }
 
     /// The child died. `reason` is what stands beside a row that is to blame. Returns how many have

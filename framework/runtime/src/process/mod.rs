@@ -24,7 +24,7 @@ mod vitals;
 use std::sync::Arc;
 
 use gristmill_config::StagePlan;
-use gristmill_stage::{BuildContext, Clock, Result, Stage};
+use gristmill_stage::{BuildContext, Clock, Error, Redact, Result, Stage};
 use gristmill_wire::{BatchSize, Limits, Open};
 use tokio::runtime::Handle;
 
@@ -72,6 +72,9 @@ pub(crate) fn build(
     let name = (plan.name.as_str().into(), context.instance());
     let keep = usize::try_from(half).unwrap_or(usize::MAX);
     let desk = Desk::new(Ledger::new(keep), context.waker().clone(), measured, name);
+    // Without the runtime, which would keep itself alive.
+    let words = context.clone().with_runtime(Arc::new(|| Err(Error::internal("no runtime here"))));
+    let redact: Arc<Redact> = Arc::new(move |text| words.redact(text).into_owned());
     let spec = Spec {
         command,
         plan: plan.process.clone(),
@@ -81,6 +84,7 @@ pub(crate) fn build(
         limits,
         clock,
         vitals,
+        redact,
     };
     let remote = Remote::start(spec, desk, runtime)?;
     Ok(match plan.role {

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Snapshot, Source, Transform};
+use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Role, Snapshot, Source, Transform};
 use tokio::runtime::Handle;
 
 use super::child::{Child, Connection, NoChild, Slot, Spec, end};
@@ -43,7 +43,7 @@ impl Remote {
                     spec.vitals.died(death.class);
                     stillborn += 1;
                     if stillborn == STILLBORN {
-                        return Err(hopeless(stillborn, &death));
+                        return Err(never_built(&death));
                     }
                 }
             }
@@ -154,6 +154,7 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self, connection: Connection) {
+        let _watch = Watch(self.desk.clone());
         let mut connection = connection;
         loop {
             let (desk, vitals) = (self.desk.clone(), self.spec.vitals.clone());
@@ -191,9 +192,9 @@ impl Keeper {
             if self.desk.is_over() {
                 return None;
             }
-            let deaths = self.mourn(&death);
-            if deaths > self.spec.plan.restarts || stillborn == STILLBORN {
-                self.fail(hopeless(deaths.max(stillborn), &death));
+            let deaths = self.mourn(&death, stillborn > 0);
+            if let Some(error) = self.end_of_hope(deaths, stillborn, &death) {
+                self.fail(error);
                 return None;
             }
             tokio::time::sleep((PAUSE * deaths.saturating_sub(1)).min(LONGEST_PAUSE)).await;
@@ -218,8 +219,25 @@ impl Keeper {
         }
     }
 
-    /// Writes a death into the books.
-    fn mourn(&self, death: &Death) -> u32 {
+    /// Why there is no use in another child, if there is none.
+    fn end_of_hope(&self, deaths: u32, stillborn: u32, death: &Death) -> Option<Error> {
+        if stillborn == STILLBORN {
+            return Some(never_built(death));
+        }
+        if deaths > self.spec.plan.restarts {
+            return Some(hopeless(deaths, death));
+        }
+        let begins_anew =
+            self.spec.open.role == Role::Source && self.desk.lock().ledger.begins_anew();
+        begins_anew.then(|| {
+            let text =
+                format!("its child process died, and a source of this kind cannot go on: {death}");
+            Error::internal(text).help("a source that takes snapshots can; or use another `mode`")
+        })
+    }
+
+    /// Writes a death into the books. One that died before its stage was built worked on no row.
+    fn mourn(&self, death: &Death, stillborn: bool) -> u32 {
         let Spec { open, vitals, .. } = &*self.spec;
         let (stage, worker) = (&open.stage, open.instance);
         tracing::warn!(stage, worker, "the child process died: {death}; another takes its place");
@@ -227,7 +245,10 @@ impl Keeper {
         let mut deaths = 0;
         let reason = format!("the child process died each time it came to this row: {death}");
         self.desk.change(|books| {
-            deaths = books.ledger.died(&reason);
+            deaths = match stillborn {
+                true => books.ledger.stillborn(),
+                false => books.ledger.died(&reason),
+            };
             books.credit = 0;
         });
         deaths
@@ -242,8 +263,32 @@ impl Keeper {
     }
 }
 
+/// Fails the stage if whoever speaks with its child is gone without a word: by a panic, or because the
+/// machine gives no thread.
+struct Watch(Arc<Desk>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let silent = {
+            let books = self.0.lock();
+            !books.over && books.failure.is_none() && !books.ledger.finished()
+        };
+        if silent {
+            let error = Error::internal("nobody speaks with its child process any more");
+            self.0.change(|books| books.failure = Some(error));
+        }
+    }
+}
+
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(call).await.ok()
+}
+
+fn never_built(death: &Death) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("{STILLBORN} child processes in a row died before the stage was built: {death}"),
+    )
 }
 
 fn hopeless(deaths: u32, death: &Death) -> Error {

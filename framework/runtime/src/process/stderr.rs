@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use gristmill_stage::Redact;
+
 /// A line is cut after so many bytes.
 const LONGEST: u64 = 8 << 10;
 
@@ -21,13 +23,19 @@ impl Lines {
     ///
     /// # Errors
     /// When the machine gives no thread.
-    pub(crate) fn copy(from: ChildStderr, stage: &str, worker: usize) -> std::io::Result<Self> {
+    pub(crate) fn copy(
+        from: ChildStderr,
+        stage: &str,
+        worker: usize,
+        redact: Arc<Redact>,
+    ) -> std::io::Result<Self> {
         let last: Arc<Mutex<Option<String>>> = Arc::default();
         let (end, ended) = sync_channel(1);
         let (stage, kept) = (stage.to_owned(), last.clone());
         std::thread::Builder::new().name(format!("{stage}-{worker}-log")).spawn(move || {
             let mut reader = BufReader::new(from);
             while let Some(line) = line(&mut reader) {
+                let line = redact(&line);
                 tracing::warn!(stage, worker, "{line}");
                 if !is_backtrace(&line) {
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
@@ -39,8 +47,8 @@ impl Lines {
         Ok(Self { last, ended })
     }
 
-    /// The last line that is not part of a backtrace. Waits until the process that wrote it has closed its end, but not for long:
-    /// a process of its own making may still have it open.
+    /// The last line that is not part of a backtrace. Waits until the process that wrote it has closed
+    /// its end, but not for long: a process of its own making may still have it open.
     pub(crate) fn last(&self) -> Option<String> {
         let _ = self.ended.recv_timeout(Duration::from_millis(200));
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -29,11 +29,11 @@ pub(crate) const ARGUMENT: &str = "gristmill-worker";
 /// `main`, with the same kinds that its pipelines use, and gives
 /// [`RunOptions::worker`](crate::RunOptions) a [`WorkerCommand::this_program`](super::WorkerCommand).
 pub fn worker(registry: &Registry) -> Option<ExitCode> {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1);
     if args.next()? != ARGUMENT {
         return None;
     }
-    let args: Vec<String> = args.collect();
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
     match serve(registry, &args) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {

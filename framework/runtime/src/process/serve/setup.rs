@@ -83,7 +83,7 @@ impl Setup {
             let (resource, hard) = match limit {
                 Limit::Memory => (Resource::Data, *value),
                 // The signal at the soft limit tells what happened; a second later it is SIGKILL.
-                Limit::Cpu => (Resource::Cpu, value + 1),
+                Limit::Cpu => (Resource::Cpu, value.saturating_add(1)),
                 Limit::OpenFiles => (Resource::Nofile, *value),
             };
             let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
