@@ -2,12 +2,18 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use gristmill_stage::{Error, Result};
+use arrow_array::{RecordBatch, StringArray, UInt64Array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use gristmill_stage::{BatchTarget, Error, Output, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{Decoder, values};
+use crate::decode::{Bad, Decoder, values, without_end};
+use crate::format::Format;
+use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::records::{Part, Records};
 use crate::sample;
@@ -89,4 +95,93 @@ pub(crate) struct Current {
     /// `None` until the header has come.
     pub(crate) decoder: Option<Decoder>,
     pub(crate) input: Input,
+}
+
+/// What a step came to.
+pub(crate) enum Step {
+    /// Rows, or rejected rows.
+    Rows,
+    /// Nothing yet.
+    Wait,
+    /// The end.
+    End,
+}
+
+impl Current {
+    /// Emits or rejects the next records.
+    pub(crate) fn step(
+        &mut self,
+        options: &ReadOptions,
+        format: Format,
+        schema: &SchemaRef,
+        target: BatchTarget,
+        out: &mut dyn Output,
+    ) -> Result<Step> {
+        let Self { records, decoder, input } = self;
+        if decoder.is_none() {
+            *decoder = options.decoder(format, schema, input, records)?;
+        }
+        let Some(decoder) = decoder else { return Ok(Step::Wait) };
+        let part = records.next(target.rows.max(1), target.bytes.max(1));
+        match part.map_err(|e| failed(input, e))? {
+            Part::Wait => return Ok(Step::Wait),
+            Part::End => return Ok(Step::End),
+            Part::TooLong { head, length, line } => {
+                let max = options.max_line;
+                let reason = format!(
+                    "the line has {length} bytes, `max_line` is {max}; only its beginning is kept"
+                );
+                out.reject(rejected(&head, &input.name(), line)?, &reason)?;
+            }
+            Part::Records { records: ranges, line } => {
+                let whole = ranges.len() - usize::from(records.unclosed());
+                let (batch, mut bad) = decoder.decode(records.text(), &ranges[..whole])?;
+                if whole < ranges.len() {
+                    bad.push((whole, "a quote is opened and never closed".to_owned()));
+                }
+                reject(records.text(), &ranges, (line, &input.name()), bad, out)?;
+                if let Some(batch) = batch {
+                    out.emit(batch)?;
+                }
+            }
+        }
+        Ok(Step::Rows)
+    }
+}
+
+/// Rejects these records, the first of which is in that line of that file.
+fn reject(
+    text: &[u8],
+    records: &[Range<usize>],
+    (mut line, file): (u64, &str),
+    bad: Vec<Bad>,
+    out: &mut dyn Output,
+) -> Result<()> {
+    let mut at = 0;
+    for (n, reason) in bad {
+        let Some(record) = records.get(n) else { continue };
+        line += memchr::memchr_iter(b'\n', &text[at..record.start]).count() as u64;
+        at = record.start;
+        let row = rejected(&text[record.clone()], file, line)?;
+        out.reject(row, &format!("{file}:{line}: {reason}"))?;
+    }
+    Ok(())
+}
+
+/// A line that could not be used, as a row.
+fn rejected(record: &[u8], file: &str, line: u64) -> Result<RecordBatch> {
+    let text = String::from_utf8_lossy(without_end(record));
+    let schema = Schema::new(vec![
+        Field::new("line", DataType::Utf8, false),
+        Field::new("file", DataType::Utf8, false),
+        Field::new("line_number", DataType::UInt64, false),
+    ]);
+    Ok(RecordBatch::try_new(
+        Arc::new(schema),
+        vec![
+            Arc::new(StringArray::from(vec![text.as_ref()])),
+            Arc::new(StringArray::from(vec![file])),
+            Arc::new(UInt64Array::from(vec![line])),
+        ],
+    )?)
 }

@@ -1,22 +1,19 @@
 //! `read`: rows from files.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use arrow_array::{RecordBatch, StringArray, UInt64Array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use gristmill_stage::{
     BatchTarget, BuildContext, Error, ErrorKind, Next, Output, Planned, Result, Role, Snapshot,
     Source, Stage, StageSpec,
 };
 
-use crate::current::{Current, Position, failed, regular};
-use crate::decode::without_end;
+use crate::blocks;
+use crate::current::{Current, Position, Step, regular};
 use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::pipe::Waiting;
-use crate::records::Part;
 
 /// The kind `read`.
 #[derive(Debug, Clone, Copy)]
@@ -30,17 +27,21 @@ impl StageSpec for Read {
 
     const KIND: &'static str = "read";
     const SUMMARY: &'static str =
-        "Reads rows from files or stdin: JSON lines, CSV, TSV or plain lines.";
+        "Reads rows from files or stdin: JSON lines, CSV, TSV, plain lines, Parquet or Arrow IPC.";
     const ROLE: Role = Role::Source;
     const EXAMPLE: &'static str =
         "type: read\nwith:\n  path: items.csv\n  columns: { title: string, price: float64 }";
     const INPUT: &'static str = "none";
-    const OUTPUT: &'static str = "The declared columns, or those found in the first rows; for plain lines `line` (string). \
+    const OUTPUT: &'static str = "The declared columns, or those found in the first rows; for plain lines `line` (string); \
+        for Parquet and Arrow IPC those of the file. \
         Rejected lines have `line` (string), `file` (string) and `line_number` (uint64).";
 
     fn plan(options: &ReadOptions, _: Option<&SchemaRef>) -> Result<Planned> {
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
+        if format.is_columnar() {
+            return columns(options, format, &inputs);
+        }
         format.delimiter(options.delimiter)?;
         if options.max_line.0 == 0 {
             return Err(
@@ -63,6 +64,9 @@ impl StageSpec for Read {
     fn build(options: ReadOptions, context: BuildContext) -> Result<Stage> {
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
+        if format.is_columnar() {
+            return blocks::build(inputs, format, &context);
+        }
         let (instance, instances) = (context.instance(), context.instances().max(1));
         let mine = inputs.into_iter().enumerate().filter(|(n, _)| n % instances == instance);
         let mut files: VecDeque<Input> = mine.map(|(_, input)| input).collect();
@@ -98,6 +102,20 @@ impl StageSpec for Read {
     }
 }
 
+/// The plan for files of columns.
+fn columns(options: &ReadOptions, format: Format, inputs: &[Input]) -> Result<Planned> {
+    options.no_text_options(format)?;
+    let (schema, blocks) = blocks::schema(format, inputs)?;
+    let planned = inputs.iter().fold(Planned::emits(schema), |planned, input| match input {
+        Input::File(path) => planned.reads(path),
+        Input::Stdin => planned,
+    });
+    Ok(match (inputs.len(), blocks) {
+        (1, 0 | 1) => planned.single("there is one file to read, and all of it is one block"),
+        _ => planned,
+    })
+}
+
 struct Reader {
     options: ReadOptions,
     format: Format,
@@ -128,49 +146,14 @@ impl Reader {
 
 impl Source for Reader {
     fn poll(&mut self, out: &mut dyn Output) -> Result<Next> {
-        let (target, max) = (self.batch, self.options.max_line);
         if !self.open()? {
             return Ok(Next::Done);
         }
         let Some(file) = &mut self.file else { return Ok(Next::Now) };
-        if file.decoder.is_none() {
-            let Current { records, input, decoder } = file;
-            *decoder = self.options.decoder(self.format, &self.schema, input, records)?;
-        }
-        let Some(decoder) = &file.decoder else { return Ok(Next::Wait) };
-        let part = file.records.next(target.rows.max(1), target.bytes.max(1));
-        match part.map_err(|e| failed(&file.input, e))? {
-            Part::Wait => return Ok(Next::Wait),
-            Part::End => self.file = None,
-            Part::TooLong { head, length, line } => {
-                let reason = format!(
-                    "the line has {length} bytes, `max_line` is {max}; only its beginning is kept"
-                );
-                let file = file.input.name();
-                out.reject(rejected(&head, &file, line)?, &reason)?;
-            }
-            Part::Records { records, line } => {
-                let text = file.records.text();
-                let whole = records.len() - usize::from(file.records.unclosed());
-                let (batch, mut bad) = decoder.decode(text, &records[..whole])?;
-                if whole < records.len() {
-                    bad.push((whole, "a quote is opened and never closed".to_owned()));
-                }
-                let name = file.input.name();
-                let (mut at, mut line) = (0, line);
-                for (n, reason) in bad {
-                    let Some(record) = records.get(n) else { continue };
-                    line += memchr::memchr_iter(b'\n', &text[at..record.start]).count() as u64;
-                    at = record.start;
-                    out.reject(
-                        rejected(&text[record.clone()], &name, line)?,
-                        &format!("{name}:{line}: {reason}"),
-                    )?;
-                }
-                if let Some(batch) = batch {
-                    out.emit(batch)?;
-                }
-            }
+        match file.step(&self.options, self.format, &self.schema, self.batch, out)? {
+            Step::Wait => return Ok(Next::Wait),
+            Step::End => self.file = None,
+            Step::Rows => {}
         }
         Ok(Next::Now)
     }
@@ -189,22 +172,4 @@ impl Source for Reader {
         };
         Snapshot::of(VERSION, &position)
     }
-}
-
-/// A line that could not be used, as a row.
-fn rejected(record: &[u8], file: &str, line: u64) -> Result<RecordBatch> {
-    let text = String::from_utf8_lossy(without_end(record));
-    let schema = Schema::new(vec![
-        Field::new("line", DataType::Utf8, false),
-        Field::new("file", DataType::Utf8, false),
-        Field::new("line_number", DataType::UInt64, false),
-    ]);
-    Ok(RecordBatch::try_new(
-        Arc::new(schema),
-        vec![
-            Arc::new(StringArray::from(vec![text.as_ref()])),
-            Arc::new(StringArray::from(vec![file])),
-            Arc::new(UInt64Array::from(vec![line])),
-        ],
-    )?)
 }

@@ -127,10 +127,12 @@ impl Records {
                 let head = self.text[..HEAD.min(self.text.len())].to_vec();
                 return self.skip(Skipped { head, offset: self.offset, line: self.line });
             }
-            match (self.fill()?, whole) {
-                (true, _) => {}
-                (false, true) => break,
-                (false, false) => return Ok(Part::Wait),
+            match (self.fill(), whole) {
+                (Ok(true), _) => {}
+                // Whole records first; whoever asks again meets the error again.
+                (Ok(false) | Err(_), true) => break,
+                (Ok(false), false) => return Ok(Part::Wait),
+                (Err(error), false) => return Err(error),
             }
         }
         let Some(first) = self.found.front().copied() else { return Ok(Part::End) };

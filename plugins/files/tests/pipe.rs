@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Wake;
 
 use common::{Collected, context, reader};
+use flate2::write::GzEncoder;
 use gristmill_stage::{Next, Source};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
@@ -105,6 +106,47 @@ fn rows_are_read_as_they_come() {
     drop(writer);
     assert_eq!(piped.wait(), Next::Done);
     assert_eq!(piped.out.rows(), [json!({ "n": 1 }), json!({ "n": 2 }), json!({ "n": 3 })]);
+}
+
+#[test]
+fn compressed_rows_are_read_as_they_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(folder.path());
+    let mut piped = Piped::new(&json!({ "path": path, "format": "lines" }));
+    assert_eq!(piped.poll(), Next::Wait);
+    let mut writer = writer(&path);
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut text = String::new();
+    for n in 0..3 {
+        let line = format!("line {n}\n");
+        encoder.write_all(line.as_bytes()).expect("written");
+        encoder.flush().expect("flushed");
+        text += &line;
+        // In pieces, the first of which does not tell what it is.
+        let bytes = std::mem::take(encoder.get_mut());
+        let (first, second) = bytes.split_at(1);
+        writer.write_all(first).expect("written");
+        assert_eq!(piped.poll(), Next::Wait);
+        writer.write_all(second).expect("written");
+        assert_eq!(piped.wait(), Next::Wait);
+        assert_eq!(piped.out.rows().len(), n + 1);
+    }
+    writer.write_all(&encoder.finish().expect("written")).expect("written");
+    drop(writer);
+    while piped.poll() != Next::Done {
+        piped.woken.recv().expect("woken");
+    }
+    let read: Vec<Value> = text.lines().map(|line| json!({ "line": line })).collect();
+    assert_eq!(piped.out.rows(), read);
+    // A short line that could begin nothing else does not wait for more.
+    let path = folder.path().join("other");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    let mut piped = Piped::new(&json!({ "path": path, "format": "lines" }));
+    assert_eq!(piped.poll(), Next::Wait);
+    let mut writer = OpenOptions::new().write(true).open(&path).expect("a writer");
+    writer.write_all(b"a\n").expect("written");
+    assert_eq!(piped.wait(), Next::Wait);
+    assert_eq!(piped.out.rows(), [json!({ "line": "a" })]);
 }
 
 #[test]

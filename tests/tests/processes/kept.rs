@@ -11,14 +11,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use crate::children::{kill, of_run};
 use crate::mill::{Mill, lines, stage};
 
-/// Runs the stages while children are killed, and again without; the sorted output is the same.
-fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
-    let mill = Mill::new(rows);
-    let run = |words: &str| {
-        let run = format!("run: {{ {words} }}");
-        let stages: Vec<String> = stages.iter().map(|stage| stage.replace("RUN", &run)).collect();
-        Mill::start(mill.plan("batch: { rows: 100 }", &stages)).wait()
-    };
+/// Kills children that may open so many files, at random, for as long as the work takes.
+pub fn killing<T>(mark: u64, work: impl FnOnce() -> T) -> T {
     let over = Arc::new(AtomicBool::new(false));
     let killer = {
         let over = over.clone();
@@ -34,9 +28,21 @@ fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
             }
         })
     };
-    let report = run(&format!("mode: process, limits: {{ open_files: {mark} }}"));
+    let done = work();
     over.store(true, Ordering::Relaxed);
     killer.join().unwrap();
+    done
+}
+
+/// Runs the stages while children are killed, and again without; the sorted output is the same.
+fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
+    let mill = Mill::new(rows);
+    let run = |words: &str| {
+        let run = format!("run: {{ {words} }}");
+        let stages: Vec<String> = stages.iter().map(|stage| stage.replace("RUN", &run)).collect();
+        Mill::start(mill.plan("batch: { rows: 100 }", &stages)).wait()
+    };
+    let report = killing(mark, || run(&format!("mode: process, limits: {{ open_files: {mark} }}")));
     assert!(matches!(report.outcome, Outcome::Done), "{:?}", report.outcome);
     let sorted = || {
         let mut rows: Vec<String> =
@@ -52,7 +58,7 @@ fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
     report
 }
 
-fn restarts(report: &Report) -> u64 {
+pub fn restarts(report: &Report) -> u64 {
     report.stages.iter().filter_map(|s| s.process.as_ref()).map(|p| p.restarts()).sum()
 }
 

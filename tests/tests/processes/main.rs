@@ -11,5 +11,6 @@
 
 mod children;
 mod deaths;
+mod files;
 mod kept;
 mod mill;
