@@ -9,6 +9,7 @@ mod current;
 mod decode;
 mod encode;
 mod exact;
+mod follow;
 mod format;
 mod layout;
 mod names;

@@ -53,6 +53,11 @@ pub struct ReadOptions {
     /// What stands between two values of CSV; `,` when left out, a tab in TSV.
     #[serde(default)]
     pub(crate) delimiter: Option<char>,
+    /// Reads on when a file grows, as `tail -F` does, and does not end by itself. When another file
+    /// takes its place, or it is cut to a smaller size, that is read from its beginning; half a line
+    /// waits for its rest. Files that are not there at the start are not found.
+    #[serde(default)]
+    pub(crate) follow: bool,
     /// A line, or a record of CSV, longer than this is rejected without being held.
     #[serde(default = "max_line")]
     pub(crate) max_line: ByteSize,

@@ -10,6 +10,7 @@ use gristmill_stage::{
 
 use crate::blocks;
 use crate::current::{Current, Position, Step, regular};
+use crate::follow;
 use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
@@ -39,6 +40,9 @@ impl StageSpec for Read {
     fn plan(options: &ReadOptions, _: Option<&SchemaRef>) -> Result<Planned> {
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
+        if options.follow {
+            follow::check(options, format, &inputs)?;
+        }
         if format.is_columnar() {
             return columns(options, format, &inputs);
         }
@@ -62,6 +66,9 @@ impl StageSpec for Read {
     }
 
     fn build(options: ReadOptions, context: BuildContext) -> Result<Stage> {
+        if options.follow {
+            return follow::build(options, &context);
+        }
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
         if format.is_columnar() {
