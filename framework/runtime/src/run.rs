@@ -376,3 +376,7 @@ impl Drop for Released {
         self.0.over.notify_all();
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
