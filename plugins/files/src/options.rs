@@ -215,7 +215,7 @@ impl ReadOptions {
         let delimiter = match format {
             Format::Jsonl => {
                 let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
-                return Ok(Some(Decoder::Jsonl(Jsonl { schema: schema.clone(), json })));
+                return Ok(Some(Decoder::Jsonl(Jsonl::new(schema.clone(), json))));
             }
             Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
             Format::Csv | Format::Tsv => format.delimiter(self.delimiter)?,
