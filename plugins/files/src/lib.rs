@@ -15,10 +15,12 @@ mod object;
 mod options;
 mod paths;
 mod pipe;
+mod quotes;
 mod read;
 mod reason;
 mod records;
 mod sample;
+mod split;
 mod target;
 mod write;
 
