@@ -14,6 +14,7 @@ use crate::decode::{Csv, Decoder, Jsonl, values};
 use crate::format::{Columns, Format};
 use crate::paths::{Input, Paths};
 use crate::pipe::{Pipe, Waiting};
+use crate::quotes::Quotes;
 use crate::records::{Ends, Records};
 use crate::{layout, sample};
 
@@ -48,6 +49,15 @@ pub struct ReadOptions {
     /// A line, or a record of CSV, longer than this is rejected without being held.
     #[serde(default = "max_line")]
     pub(crate) max_line: ByteSize,
+    /// With several workers, files are read in pieces of this size, which are dealt out to the
+    /// workers in turn. Then a file is read as far as it went when the run began, each row once; it
+    /// is an error if it has become shorter when a worker comes to the end of a piece.
+    #[serde(default = "split")]
+    pub(crate) split: ByteSize,
+}
+
+fn split() -> ByteSize {
+    ByteSize(8 << 20)
 }
 
 fn sample() -> usize {
@@ -176,7 +186,20 @@ impl ReadOptions {
         opened.map_err(|e| failed(input, e))
     }
 
-    fn records(&self, format: Format, bytes: Box<dyn Read + Send>) -> Result<Records> {
+    /// Whether several workers can read pieces of the input.
+    pub(crate) fn can_split(&self, input: &Input) -> bool {
+        regular(input)
+    }
+
+    /// What follows the quotes of a file, where these can hold line ends.
+    pub(crate) fn quotes(&self, format: Format) -> Result<Option<Quotes>> {
+        Ok(match format {
+            Format::Csv | Format::Tsv => Some(Quotes::new(format.delimiter(self.delimiter)?)),
+            Format::Jsonl | Format::Lines => None,
+        })
+    }
+
+    pub(crate) fn records(&self, format: Format, bytes: Box<dyn Read + Send>) -> Result<Records> {
         let ends = match format {
             Format::Csv | Format::Tsv => Ends::Csv { delimiter: format.delimiter(self.delimiter)? },
             Format::Jsonl | Format::Lines => Ends::Lines,
@@ -215,7 +238,7 @@ impl ReadOptions {
         let delimiter = match format {
             Format::Jsonl => {
                 let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
-                return Ok(Some(Decoder::Jsonl(Jsonl { schema: schema.clone(), json })));
+                return Ok(Some(Decoder::Jsonl(Jsonl::new(schema.clone(), json))));
             }
             Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
             Format::Csv | Format::Tsv => format.delimiter(self.delimiter)?,

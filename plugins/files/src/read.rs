@@ -17,6 +17,7 @@ use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::pipe::Waiting;
 use crate::records::Part;
+use crate::split::Split;
 
 /// The kind `read`.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,9 @@ impl StageSpec for Read {
                 Error::option("max_line", "no line is that short").help("for example 64MiB")
             );
         }
+        if options.split.0 == 0 {
+            return Err(Error::option("split", "no piece is that short").help("for example 8MiB"));
+        }
         let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
         let regular_files = inputs.iter().filter(|input| regular(input));
         let planned = regular_files.fold(planned, |planned, input| match input {
@@ -54,8 +58,8 @@ impl StageSpec for Read {
             Input::Stdin => planned,
         });
         let planned = if inputs.iter().all(regular) { planned } else { planned.once() };
-        Ok(match inputs.len() {
-            1 => planned.single("there is one file to read"),
+        Ok(match inputs.as_slice() {
+            [one] if !options.can_split(one) => planned.single("there is one input to read"),
             _ => planned,
         })
     }
@@ -64,6 +68,13 @@ impl StageSpec for Read {
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
         let (instance, instances) = (context.instance(), context.instances().max(1));
+        if instances > 1 && inputs.iter().all(|input| options.can_split(input)) {
+            let split = Split::new(inputs, options.split.0, &context)?;
+            return Ok(Stage::source(Reader {
+                split: Some(split),
+                ..Reader::new(options, format, &context)
+            }));
+        }
         let mine = inputs.into_iter().enumerate().filter(|(n, _)| n % instances == instance);
         let mut files: VecDeque<Input> = mine.map(|(_, input)| input).collect();
         let mut restored: Option<Position> = context.restored().value(VERSION)?;
@@ -86,14 +97,10 @@ impl StageSpec for Read {
             false => Some(Waiting::new(&context)?),
         };
         Ok(Stage::source(Reader {
-            options,
-            format,
-            schema: context.output().clone(),
-            batch: context.batch(),
             waiting,
             files,
             restored,
-            file: None,
+            ..Reader::new(options, format, &context)
         }))
     }
 }
@@ -109,12 +116,32 @@ struct Reader {
     files: VecDeque<Input>,
     /// Where in the first of them to go on.
     restored: Option<Position>,
+    /// There when files are read in pieces, and not as they stand in `files`.
+    split: Option<Split>,
     file: Option<Current>,
 }
 
 impl Reader {
+    fn new(options: ReadOptions, format: Format, context: &BuildContext) -> Self {
+        Self {
+            options,
+            format,
+            schema: context.output().clone(),
+            batch: context.batch(),
+            waiting: None,
+            files: VecDeque::new(),
+            restored: None,
+            split: None,
+            file: None,
+        }
+    }
+
     /// Opens the next file when there is none. False when all are read.
     fn open(&mut self) -> Result<bool> {
+        if let (None, Some(split)) = (&self.file, &mut self.split) {
+            self.file = split.next(&self.options, self.format, &self.schema)?;
+            return Ok(self.file.is_some());
+        }
         if self.file.is_none() {
             let Some(input) = self.files.pop_front() else { return Ok(false) };
             let position = self.restored.take().unwrap_or_else(|| Position::start(&input));
@@ -141,8 +168,16 @@ impl Source for Reader {
         let part = file.records.next(target.rows.max(1), target.bytes.max(1));
         match part.map_err(|e| failed(&file.input, e))? {
             Part::Wait => return Ok(Next::Wait),
-            Part::End => self.file = None,
+            Part::End => {
+                if let (Some(file), Some(split)) = (self.file.take(), &mut self.split) {
+                    split.finished(file)?;
+                }
+            }
             Part::TooLong { head, length, line } => {
+                let line = match &mut self.split {
+                    Some(split) => split.line(line, &file.input)?,
+                    None => line,
+                };
                 let reason = format!(
                     "the line has {length} bytes, `max_line` is {max}; only its beginning is kept"
                 );
@@ -158,6 +193,9 @@ impl Source for Reader {
                 }
                 let name = file.input.name();
                 let (mut at, mut line) = (0, line);
+                if let (Some(split), false) = (&mut self.split, bad.is_empty()) {
+                    line = split.line(line, &file.input)?;
+                }
                 for (n, reason) in bad {
                     let Some(record) = records.get(n) else { continue };
                     line += memchr::memchr_iter(b'\n', &text[at..record.start]).count() as u64;
@@ -176,6 +214,9 @@ impl Source for Reader {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
+        if let Some(split) = &self.split {
+            return split.snapshot(self.file.as_ref());
+        }
         let position = match (&self.file, &self.restored, self.files.front()) {
             // What was taken from a pipe cannot be had again; reading goes on with what is left.
             (Some(file), ..) if !regular(&file.input) => Position::start(&file.input),

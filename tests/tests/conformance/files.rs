@@ -43,21 +43,28 @@ fn reads(world: &World) -> Vec<Case> {
     let case =
         |title, options| Case::new("read", title, options).with(Settings::new().ordered().seeds(8));
     vec![
-        case("JSON lines whose columns are told", json!({ "path": jsonl })).gives(37, 5).alone(),
+        case("JSON lines whose columns are told", json!({ "path": jsonl })).gives(37, 5),
         case(
             "JSON lines with declared columns",
             json!({ "path": jsonl, "columns": { "o": "json", "n": "string", "gone": "date" } }),
         )
-        .gives(37, 5)
-        .alone(),
+        .gives(37, 5),
         case(
             "CSV in several files",
             json!({ "path": world.path("part-*.csv"), "columns": columns }),
         )
         .gives(68, 12),
-        case("CSV with an open quote", json!({ "path": open, "delimiter": ";" }))
-            .gives(1, 1)
-            .alone(),
+        case(
+            "JSON lines in pieces",
+            json!({ "path": jsonl, "columns": { "n": "int64", "l": "json" }, "split": "50B" }),
+        )
+        .gives(37, 5),
+        case(
+            "CSV in pieces",
+            json!({ "path": world.path("part-*.csv"), "columns": columns, "split": "70B" }),
+        )
+        .gives(68, 12),
+        case("CSV with an open quote", json!({ "path": open, "delimiter": ";" })).gives(1, 1),
         case(
             "TSV without a header",
             json!({
@@ -66,13 +73,11 @@ fn reads(world: &World) -> Vec<Case> {
                 "columns": { "n": "int64", "s": "string", "day": "date" },
             }),
         )
-        .gives(2, 2)
-        .alone(),
+        .gives(2, 2),
         // 22 is the first line of more than 24 bytes; its line end does not count.
-        case("lines, some too long", json!({ "path": lines, "max_line": "24B" }))
-            .gives(23, 8)
-            .alone(),
-        case("no lines", json!({ "path": world.file("empty.txt", "") })).gives(0, 0).alone(),
+        case("lines, some too long", json!({ "path": lines, "max_line": "24B", "split": "64B" }))
+            .gives(23, 8),
+        case("no lines", json!({ "path": world.file("empty.txt", "") })).gives(0, 0),
     ]
 }
 
