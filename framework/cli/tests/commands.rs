@@ -284,14 +284,20 @@ fn stages_lists_and_explains_every_kind() {
     let list = place.gristmill(&["stages"]).expect(0);
     let kinds = [
         "aggregate",
+        "dedupe",
         "discard",
         "fetch",
         "filter",
         "generate",
         "inspect",
+        "limit",
         "map",
         "parse",
         "read",
+        "sample",
+        "sort",
+        "top",
+        "unnest",
         "write",
     ];
     for kind in kinds {

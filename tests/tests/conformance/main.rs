@@ -13,6 +13,7 @@ mod flow;
 mod generate;
 mod parse;
 mod rows;
+mod shape;
 
 use std::collections::BTreeSet;
 
@@ -24,18 +25,19 @@ use case::{Case, World};
 /// Adds the kinds of a crate.
 type Register = fn(&mut Registry);
 
-const PLUGINS: [(&str, Register); 7] = [
+const PLUGINS: [(&str, Register); 8] = [
     ("broken", gristmill_broken::register),
     ("fetch", gristmill_fetch::register),
     ("files", gristmill_files::register),
     ("flow", gristmill_flow::register),
     ("generate", gristmill_generate::register),
     ("parse", gristmill_parse::register),
+    ("shape", gristmill_shape::register),
     ("sql", gristmill_sql::register),
 ];
 
 /// Every table of cases.
-const TABLES: [fn(&World) -> Vec<Case>; 8] = [
+const TABLES: [fn(&World) -> Vec<Case>; 9] = [
     aggregate::cases,
     broken::cases,
     fetch::cases,
@@ -44,6 +46,7 @@ const TABLES: [fn(&World) -> Vec<Case>; 8] = [
     generate::cases,
     parse::cases,
     rows::cases,
+    shape::cases,
 ];
 
 fn registry() -> Registry {
@@ -98,6 +101,11 @@ fn parse_conforms() {
 #[test]
 fn filter_and_map_conform() {
     run(rows::cases);
+}
+
+#[test]
+fn limit_sample_dedupe_unnest_sort_and_top_conform() {
+    run(shape::cases);
 }
 
 #[test]

@@ -90,3 +90,25 @@ fn stages_that_keep_state() {
     );
     assert!(restarts(&report) > 0, "nobody was killed");
 }
+
+#[test]
+fn stages_that_keep_rows_on_disk_or_in_hand() {
+    let spill = tempfile::tempdir().unwrap();
+    let sort = format!(
+        "{{ name: sorted, type: sort, RUN, with: {{ by: text desc, memory: 1MiB, spill: '{}' }} }}",
+        spill.path().display()
+    );
+    let report = killed(
+        30_000,
+        1004,
+        &[
+            "{ name: first, type: dedupe, RUN, with: { by: [text] } }",
+            &sort,
+            "{ name: some, type: sample, RUN, with: { every: 2 } }",
+            "{ name: best, type: top, RUN, with: { by: n desc, rows: 2000, group_by: [key] } }",
+            "{ name: head, type: limit, RUN, with: { rows: 9000 } }",
+        ],
+    );
+    assert!(restarts(&report) > 0, "nobody was killed");
+    assert_eq!(stage(&report, "head").sent.rows, 9000);
+}
