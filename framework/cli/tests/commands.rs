@@ -291,6 +291,7 @@ fn stages_lists_and_explains_every_kind() {
         "generate",
         "inspect",
         "limit",
+        "lookup",
         "map",
         "parse",
         "read",

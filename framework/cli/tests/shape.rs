@@ -28,6 +28,7 @@ fn input(place: &Place, rows: usize) {
         .unwrap();
     }
     place.write("in.jsonl", &lines);
+    place.write("keys.csv", "key,weight\nk1,10\nk2,20\nk3,30\n");
 }
 
 #[test]
@@ -42,6 +43,7 @@ stages:
   - {{ name: first, type: dedupe, run: {{ mode: {mode}, workers: {workers} }}, with: {{ by: [n] }} }}
   - {{ name: sorted, type: sort, run: {{ mode: {mode} }}, with: {{ by: [key, n desc], memory: 1MiB, spill: spill }} }}
   - {{ name: items, type: unnest, run: {{ mode: {mode} }}, with: {{ column: l, position: at }} }}
+  - {{ name: weights, type: lookup, run: {{ mode: {mode} }}, with: {{ table: {{ path: keys.csv }}, on: [key] }} }}
   - {{ name: some, type: sample, run: {{ mode: {mode} }}, with: {{ rate: 0.5 }} }}
   - {{ name: best, type: top, run: {{ mode: {mode} }}, with: {{ by: [l desc, at], rows: 7, group_by: [key] }} }}
   - {{ name: head, type: limit, run: {{ mode: {mode} }}, with: {{ rows: 300, offset: 10 }} }}

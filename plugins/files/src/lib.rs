@@ -1,4 +1,4 @@
-//! `read` and `write`: files in and out.
+//! `read`, `write` and `lookup`: files in and out, and beside what goes by.
 //!
 //! `read` is a source of JSON lines, CSV, TSV or plain lines; `write` is a sink of JSON lines, CSV
 //! or TSV whose file appears under its name only when it is complete.
@@ -11,6 +11,7 @@ mod fast;
 mod format;
 mod layout;
 mod members;
+mod lookup;
 mod object;
 mod options;
 mod paths;
@@ -27,11 +28,12 @@ mod write;
 use gristmill_stage::Registry;
 
 pub use format::{Columns, Format};
+pub use lookup::{Duplicates, Lookup, LookupOptions, Missing, Pairs};
 pub use options::ReadOptions;
 pub use read::Read;
 pub use write::{Write, WriteFormat, WriteOptions};
 
-/// Adds `read` and `write`.
+/// Adds `read`, `write` and `lookup`.
 pub fn register(registry: &mut Registry) {
-    registry.add(Read).add(Write);
+    registry.add(Read).add(Write).add(Lookup);
 }

@@ -1,4 +1,4 @@
-//! Cases of `read` and `write`.
+//! Cases of `read`, `write` and `lookup`.
 
 use std::path::Path;
 
@@ -12,7 +12,35 @@ use crate::case::{Case, World};
 pub fn cases(world: &World) -> Vec<Case> {
     let mut cases = reads(world);
     cases.extend(writes(world));
+    cases.extend(lookups(world));
     cases
+}
+
+fn lookups(world: &World) -> Vec<Case> {
+    let table = world.file("cities.csv", "id,name,land\n1,Basel,CH\n2,Köln,DE\n3,Lyon,FR\n");
+    let row =
+        |n: i64| json!({ "n": n, "city": if n % 9 == 8 { json!(null) } else { json!(n % 5) } });
+    let input = gristmill_testkit::table(&Value::Array((0..40).map(row).collect())).unwrap();
+    let case = |title, missing: &str| {
+        let on = json!({ "city": "id" });
+        let options = json!({ "table": { "path": table }, "on": on, "missing": missing });
+        let settings = Settings::new().ordered().seeds(8);
+        Case::new("lookup", title, options).on(&input).with(settings)
+    };
+    let by_text =
+        json!({ "table": { "path": table }, "on": ["name"], "take": { "where": "land" } });
+    let names =
+        rows!([{ "name": "Lyon" }, { "name": null }, { "name": "Lyo" }, { "name": "Köln" }]);
+    vec![
+        // Of 40 rows, 24 have a city of the table; two of those have null instead.
+        case("nulls for what is missing", "null").gives(40, 0),
+        case("rejects what is missing", "reject").gives(22, 18),
+        case("drops what is missing", "drop").gives(22, 0),
+        Case::new("lookup", "by texts", by_text)
+            .on(&names)
+            .with(Settings::new().seeds(8))
+            .gives(4, 0),
+    ]
 }
 
 fn reads(world: &World) -> Vec<Case> {
