@@ -14,6 +14,7 @@ use crate::graph::Graph;
 use crate::options::{self, Options};
 use crate::pattern::Patterns;
 use crate::plan::{Distribution, Mode, ProcessLimits, ProcessPlan};
+use crate::ports;
 use crate::problem::Problem;
 use crate::suggest::{Suggest, list};
 use crate::words::{ModeWord, RunWords, StageWords};
@@ -62,6 +63,7 @@ pub(crate) fn check(
             *slot = outcome;
         }
     }
+    ports::unused(document, graph, &checked, problems);
     checked
 }
 
@@ -221,10 +223,16 @@ impl Checker<'_> {
         let stage = self.document.stages.get(index)?;
         let inputs = self.graph.inputs.get(index)?;
         let mut schemas = Vec::with_capacity(inputs.len());
-        for (input, _) in inputs {
-            let above = checked.get(*input)?.as_ref()?;
-            let name = self.document.stages.get(*input)?.name.as_str();
+        let before = self.problems.len();
+        for wire in inputs {
+            let above = checked.get(wire.stage)?.as_ref()?;
+            let name = self.document.stages.get(wire.stage)?.name.as_str();
+            let found = ports::find(wire, name, &above.planned.ports, self.suggest);
+            self.problems.extend(found.err());
             schemas.push((name, Arc::clone(&above.planned.output)));
+        }
+        if self.problems.len() > before {
+            return None;
         }
         match unite(&schemas) {
             Ok(united) => Some(united),

@@ -32,6 +32,7 @@ mod pattern;
 mod pipeline;
 mod plan;
 mod plan_debug;
+mod ports;
 mod problem;
 mod render;
 mod rewrite;

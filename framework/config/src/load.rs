@@ -128,14 +128,16 @@ fn assemble(
         let words = declared.words.as_ref()?;
         let to = stages.len();
         let mut inputs = Vec::new();
-        for (input, _) in graph.inputs.get(index)? {
-            let from = *ids.get(*input)?;
+        for wire in graph.inputs.get(index)? {
+            let from = *ids.get(wire.stage)?;
             let feeding = stages.get_mut(from)?;
+            let port = wire.port.as_ref().and_then(|port| place(&feeding.ports, port));
             let schema: SchemaRef = Arc::clone(&feeding.output);
             inputs.push(edges.len());
             feeding.outputs.push(edges.len());
             edges.push(EdgePlan {
                 from,
+                port: port.unwrap_or(0),
                 to,
                 schema,
                 bound: bound(words.channel.rows, words.channel.bytes, document.channel),
@@ -180,6 +182,7 @@ fn stage(
         ordered: run.ordered,
         input: Arc::clone(&checked.input),
         output: Arc::clone(&planned.output),
+        ports: std::mem::take(&mut planned.ports),
         inputs,
         outputs: Vec::new(),
         batch,
@@ -190,6 +193,11 @@ fn stage(
         writes: std::mem::take(&mut planned.writes),
         notes: run.notes.iter().cloned().chain(planned.notes.drain(..)).collect(),
     })
+}
+
+/// Where an output is among those of its stage.
+fn place(ports: &[String], port: &str) -> Option<usize> {
+    ports.iter().position(|name| name == port)
 }
 
 /// For each stage in the order of the file, its place in the order of the plan.

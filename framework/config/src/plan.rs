@@ -63,9 +63,11 @@ pub struct StagePlan {
     pub input: SchemaRef,
     /// Schema of what goes out; no columns for a sink.
     pub output: SchemaRef,
+    /// The names of its outputs, if it has several.
+    pub ports: Vec<String>,
     /// The edges it takes from.
     pub inputs: Vec<EdgeId>,
-    /// The edges it feeds; each gets every batch.
+    /// The edges it feeds; each gets every batch of the output that it begins at.
     pub outputs: Vec<EdgeId>,
     /// The size its batches should have.
     pub batch: BatchTarget,
@@ -173,6 +175,8 @@ const KEPT_BATCHES: u64 = 4;
 pub struct EdgePlan {
     /// The stage that feeds it.
     pub from: StageId,
+    /// The output of that stage, by its place in [`StagePlan::ports`]; 0 if it has one.
+    pub port: usize,
     /// The stage that takes from it.
     pub to: StageId,
     /// Schema of the batches.
@@ -226,6 +230,13 @@ pub struct RejectedPlan {
 }
 
 impl Plan {
+    /// What an edge takes from, as it stands after `from`: a stage, or one of its outputs.
+    pub fn origin(&self, edge: EdgeId) -> String {
+        let EdgePlan { from, port, .. } = self.edges[edge];
+        let StagePlan { name, ports, .. } = &self.stages[from];
+        ports.get(port).map_or_else(|| name.clone(), |port| format!("{name}.{port}"))
+    }
+
     /// How many queues an edge has.
     pub fn queues(&self, edge: EdgeId) -> usize {
         let edge = &self.edges[edge];

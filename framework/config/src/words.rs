@@ -119,8 +119,8 @@ pub(crate) struct StageWords {
     /// The kind of the stage.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// The stage or stages that it takes its input from. Default: the stage before it. A source
-    /// takes none.
+    /// The stage or stages that it takes its input from; `stage.output` for one of several outputs
+    /// of a stage. Default: the stage before it. A source takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<Names>,
     /// How its workers run.

@@ -192,3 +192,22 @@ fn the_schema_for_editors() {
         open.extend(value.as_array().into_iter().flatten());
     }
 }
+
+#[test]
+fn outputs_are_edges_of_their_own() {
+    let text = "stages:
+  - type: generate
+    with: { url: 'demo:/' }
+  - { name: part.s, type: part }
+  - { name: both, type: discard, from: [part.s.bad, part.s.good] }
+  - { name: one, type: discard, from: part.s.bad }
+";
+    let plan = kinds::load_parting(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(plan.stages[1].ports, ["good", "bad"]);
+    let ends = plan.edges.iter().map(|edge| (edge.from, edge.port, edge.to));
+    assert_eq!(ends.collect::<Vec<_>>(), [(0, 0, 1), (1, 1, 2), (1, 0, 2), (1, 1, 3)]);
+    assert_eq!(
+        (0..4).map(|edge| plan.origin(edge)).collect::<Vec<_>>(),
+        ["generate", "part.s.bad", "part.s.good", "part.s.bad"]
+    );
+}

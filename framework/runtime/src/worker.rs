@@ -256,8 +256,10 @@ impl Worker {
         let mut open = true;
         for action in actions.drain(..) {
             match action {
-                Action::Emit(batch) if open => open = self.emit(batch, ticket).await?,
-                Action::Emit(_) => {}
+                Action::Emit { port, batch } if open => {
+                    open = self.emit(port, batch, ticket).await?;
+                }
+                Action::Emit { .. } => {}
                 Action::Reject { rows, reason } => self.reject(rows, reason).await?,
             }
         }
@@ -285,7 +287,12 @@ impl Worker {
     }
 
     /// Sends a batch, in turn if there is a ticket. False when nobody takes it or the run is aborted.
-    async fn emit(&mut self, batch: RecordBatch, ticket: Option<&Ticket<'_>>) -> Result<bool> {
+    async fn emit(
+        &mut self,
+        port: usize,
+        batch: RecordBatch,
+        ticket: Option<&Ticket<'_>>,
+    ) -> Result<bool> {
         if let Some(ticket) = ticket {
             self.meter.enter(Activity::Blocked);
             tokio::select! {
@@ -297,7 +304,7 @@ impl Worker {
         }
         let (rows, bytes) = (batch.num_rows(), Parcel::measure(&batch));
         self.meter.emitted(rows, bytes);
-        self.outlet.offer(batch, bytes)?;
+        self.outlet.offer(port, batch, bytes)?;
         if self.outlet.is_pending() {
             self.meter.enter(Activity::Blocked);
             tokio::select! {

@@ -69,6 +69,9 @@ pub trait StageSpec: Send + Sync + 'static {
 pub struct Planned {
     /// The schema of what is emitted; no columns for a sink.
     pub output: SchemaRef,
+    /// The names of its outputs, if it has several: `from: stage.name` takes from one of them. All
+    /// have the same columns.
+    pub ports: Vec<String>,
     /// How rows must be dealt out when there are several workers.
     pub partitioning: Partitioning,
     /// The files that are read.
@@ -103,6 +106,7 @@ impl Planned {
     pub fn emits(output: impl Into<SchemaRef>) -> Self {
         Self {
             output: output.into(),
+            ports: Vec::new(),
             partitioning: Partitioning::Any,
             reads: Vec::new(),
             writes: Vec::new(),
@@ -116,6 +120,14 @@ impl Planned {
     /// A sink.
     pub fn sink() -> Self {
         Self::emits(Arc::new(Schema::empty()))
+    }
+
+    /// It has outputs of these names, in this order, and puts rows out by
+    /// [`Output::emit_to`](crate::Output::emit_to). Each must be taken by some stage.
+    #[must_use]
+    pub fn ports<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.ports = names.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Rows equal in these columns must meet in one worker.

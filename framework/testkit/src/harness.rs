@@ -166,7 +166,9 @@ impl Harness {
                 )));
             }
         }
-        Ok(Driven::new(self, stage, planned.output, kind.role() == Role::Sink, signal))
+        let sink = kind.role() == Role::Sink;
+        let driven = Driven::new(self, stage, planned.output, sink, signal);
+        Ok(driven.with_ports(planned.ports.len()))
     }
 
     /// Drives a stage that was built otherwise and that emits batches of `output`. Its context, if it

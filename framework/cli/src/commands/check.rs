@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use arrow_schema::Schema;
-use gristmill_config::{Distribution, EdgePlan, Mode, Plan, Source, StagePlan, load};
+use gristmill_config::{Distribution, EdgeId, Mode, Plan, Source, StagePlan, load};
 use gristmill_stage::Role;
 use gristmill_stage::option::ByteSize;
 
@@ -97,10 +97,13 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
     }
     writeln!(out, "{}", if stage.ordered { ", ordered" } else { "" })?;
     for &edge in &stage.inputs {
-        describe_edge(plan, &plan.edges[edge], out)?;
+        describe_edge(plan, edge, out)?;
     }
     if stage.role != Role::Sink {
         writeln!(out, "    out: {}", columns(&stage.output))?;
+    }
+    if !stage.ports.is_empty() {
+        writeln!(out, "    by:  {}", stage.ports.join(", "))?;
     }
     for path in stage.reads.iter().take(READS) {
         writeln!(out, "    reads {}", path.display())?;
@@ -117,7 +120,8 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
     writeln!(out)
 }
 
-fn describe_edge(plan: &Plan, edge: &EdgePlan, out: &mut String) -> fmt::Result {
+fn describe_edge(plan: &Plan, id: EdgeId, out: &mut String) -> fmt::Result {
+    let edge = &plan.edges[id];
     let dealt = match &edge.distribution {
         Distribution::Shared => String::new(),
         Distribution::Broadcast => ", broadcast".to_owned(),
@@ -126,7 +130,7 @@ fn describe_edge(plan: &Plan, edge: &EdgePlan, out: &mut String) -> fmt::Result 
     writeln!(
         out,
         "    in:  from {}, at most {} rows and {}{dealt}",
-        plan.stages[edge.from].name,
+        plan.origin(id),
         count(edge.bound.rows as u64),
         ByteSize(edge.bound.bytes as u64),
     )

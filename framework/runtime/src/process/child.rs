@@ -98,7 +98,8 @@ impl Spec {
             while let Some(frame) = reader.next().map_err(Refused::protocol)? {
                 match decoder.decode(frame).map_err(Refused::protocol)? {
                     Some(Message::Hello(hello)) if credit.is_none() => {
-                        hello.check().map_err(|e| Refused::Error(e.into()))?;
+                        let known = hello.check().and_then(|()| hello.check_ports(self.open.ports));
+                        known.map_err(|e| Refused::Error(e.into()))?;
                         credit = Some(hello.limits.credit);
                         encoder.limit(hello.limits.frame);
                         say(&socket, &mut encoder, &self.orders(snapshot))?;

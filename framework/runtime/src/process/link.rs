@@ -215,7 +215,7 @@ impl Link {
 
     fn act(&mut self, message: Message, credit: u64) -> Result<(), Ended> {
         match message {
-            Message::Batch(_, rows) => self.came(Outcome::Emit(rows), credit),
+            Message::Batch(port, rows) => self.came(Outcome::Emit(port, rows), credit),
             Message::Reject(rejected) => {
                 self.came(Outcome::Reject(rejected.rows, rejected.reason), credit);
             }

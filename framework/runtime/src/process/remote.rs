@@ -63,7 +63,9 @@ impl Remote {
     fn hand_on(&self, out: &mut dyn Output) -> Result<()> {
         let Some(Come { outcome, credit }) = self.books()?.ledger.pop() else { return Ok(()) };
         match outcome {
-            Outcome::Emit(rows) => out.emit(rows)?,
+            Outcome::Emit(port, rows) => {
+                out.emit_to(usize::try_from(port).unwrap_or(usize::MAX), rows)?;
+            }
             Outcome::Reject(rows, reason) => out.reject(rows, &reason)?,
         }
         self.desk.lock().credit += credit;

@@ -180,7 +180,17 @@ impl Runner<'_> {
     }
 
     fn seen(&self, collected: Collected) -> Result<Seen> {
-        let mut rows = texts(json_rows(&collected.batches)?, &self.settings.ignored);
+        // Each output has an order of its own.
+        let mut batches: Vec<_> = collected.ports.iter().zip(&collected.batches).collect();
+        batches.sort_by_key(|(port, _)| **port);
+        let mut rows = Vec::new();
+        for (port, batch) in batches {
+            let mut found = texts(json_rows([batch])?, &self.settings.ignored);
+            if *port > 0 {
+                found.iter_mut().for_each(|row| *row = format!("by output {port}: {row}"));
+            }
+            rows.extend(found);
+        }
         if let Some(effect) = &self.settings.effect {
             let effect = effect().map_err(|e| Error::internal(format!("the effect: {e}")))?;
             rows.extend(texts(effect, &self.settings.ignored));

@@ -124,6 +124,7 @@ pub fn open() -> Open {
         instance: 1,
         instances: 2,
         ordered: true,
+        ports: 3,
         batch: BatchSize { rows: 10, bytes: 1000 },
         clock: 77,
         origins: [("demo".to_owned(), "http://127.0.0.1:1".to_owned())].into(),

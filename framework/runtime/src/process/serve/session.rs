@@ -244,7 +244,7 @@ impl Session {
         }
         for action in actions.drain(..) {
             let message = match action {
-                Action::Emit(rows) => Message::Batch(0, rows),
+                Action::Emit { port, batch } => Message::Batch(port as u64, batch),
                 Action::Reject { rows, reason } => Message::Reject(Rejected { reason, rows }),
             };
             let bytes = self.outbox.say(&message)?;
@@ -305,7 +305,7 @@ fn build(
         .with_origins(Arc::new(origins))
         .with_runtime(Arc::new(move || own.handle()));
     let stage = guarded(|| kind.build(&open.options, context))?;
-    Ok(Driver::new(stage, input, output, open.role == Role::Sink))
+    Ok(Driver::new(stage, input, output, open.role == Role::Sink).with_ports(open.ports))
 }
 
 /// The clock of the run, as far as another process can have it.
