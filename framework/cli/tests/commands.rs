@@ -295,6 +295,7 @@ fn stages_lists_and_explains_every_kind() {
         "map",
         "parse",
         "read",
+        "route",
         "sample",
         "sort",
         "top",

@@ -70,7 +70,7 @@ stages:
 fn limit_ends_a_source_without_end() {
     let place = Place::new();
     let yaml = "stages:
-  - { type: generate, with: { url: \"demo:/item/{n}\", range: { n: [1, 1000000000000] } } }
+  - { type: generate, with: { url: \"demo:/item/{n}\", range: { from: 1, to: 1000000000000 } } }
   - { type: limit, with: { rows: 5 } }
   - { type: write, with: { path: out.jsonl } }
 ";
@@ -102,4 +102,95 @@ fn a_full_disk_is_a_clear_error_and_is_given_back() {
     let ended = ended(shell.stdin(Stdio::null()).output().unwrap());
     ended.expect(4).says("rows cannot be spilled to").says("no space left").says("`spill`");
     assert_eq!(std::fs::read_dir(place.path().join("spill")).unwrap().count(), 0);
+}
+
+const ROUTES: &str = "stages:
+  - { type: read, with: { path: in.jsonl } }
+  - { name: router, type: route, run: RUN, with: { routes: { low: n < 100, k3: \"key = 'k3'\" } } }
+  - { name: low, type: write, from: router.low, with: { path: low.jsonl } }
+  - { name: both, type: write, from: [router.k3, router.low], with: { path: both.jsonl } }
+  - { name: rest, type: write, from: router.rest, with: { path: rest.jsonl } }
+";
+
+#[test]
+fn each_row_leaves_by_the_first_output_that_it_fits_in_every_mode() {
+    let place = Place::new();
+    input(&place, 5_000);
+    for run in
+        ["{ mode: threaded }", "{ mode: pooled, workers: 2 }", "{ mode: process, workers: 2 }"]
+    {
+        place.run(&ROUTES.replace("RUN", run)).expect(0);
+        let numbers = |name: &str| {
+            let text = place.read(name);
+            let rows = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            let mut rows: Vec<(i64, String)> = rows
+                .map(|row: serde_json::Value| {
+                    (row["n"].as_i64().unwrap(), row["key"].as_str().unwrap().to_owned())
+                })
+                .collect();
+            rows.sort();
+            rows
+        };
+        let (low, both, rest) =
+            (numbers("low.jsonl"), numbers("both.jsonl"), numbers("rest.jsonl"));
+        assert_eq!(low.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+        assert!(both.iter().all(|(n, key)| *n < 100 || key == "k3"), "{run}");
+        assert!(rest.iter().all(|(n, key)| *n >= 100 && key != "k3"), "{run}");
+        assert_eq!((both.len() + rest.len(), low.len()), (5_000, 100), "{run}");
+    }
+    let plan = place.gristmill(&["check", "pipeline.yaml"]).expect(0);
+    plan.prints("by:  low, k3, rest").prints("from router.k3,").prints("from router.rest,");
+}
+
+#[test]
+fn outputs_are_named_and_taken() {
+    let place = Place::new();
+    input(&place, 10);
+    let yaml = ROUTES.replace("RUN", "{}");
+    for (right, wrong, says, help) in [
+        (
+            "from: router.low,",
+            "from: router.lwo,",
+            "`router` has no output `lwo`",
+            "did you mean `router.low`?",
+        ),
+        (
+            "from: router.low,",
+            "from: router.what,",
+            "`router` has no output `what`",
+            "its outputs are `router.low`, `router.k3`, `router.rest`",
+        ),
+        (
+            "from: router.low,",
+            "from: router,",
+            "`router` has several outputs",
+            "`router.low`, `router.k3`, `router.rest`",
+        ),
+        (
+            "from: router.low,",
+            "from: rooter.low,",
+            "there is no stage named `rooter.low`",
+            "did you mean `router.low`?",
+        ),
+        (
+            "from: router.low,",
+            "from: read.low,",
+            "there is no stage named `read.low`",
+            "write `from: read`",
+        ),
+        (
+            "[router.k3, router.low]",
+            "[router.low]",
+            "no stage takes what `router.k3` puts out",
+            "`discard` keeps nothing",
+        ),
+        ("[router.k3, router.low]", "[router.k3, router.k3]", "`router.k3` is named twice", ""),
+        ("low: n < 100", "rest: n < 100", "`rest` is the output", "another name"),
+        ("low: n < 100", "a.b: n < 100", "`a.b` cannot name an output", "letters, digits"),
+        ("low: n < 100", "low: n + 1", "must be true or false", ""),
+    ] {
+        place.write("pipeline.yaml", &yaml.replacen(right, wrong, 1));
+        let checked = place.gristmill(&["check", "pipeline.yaml"]).expect(1);
+        checked.says(says).says(help);
+    }
 }

@@ -60,12 +60,20 @@ impl StageSpec for Filter {
 fn compile(options: &FilterOptions, input: &SchemaRef, now: SystemTime) -> Result<Compiled> {
     let functions = Functions::new();
     let scope = Scope::new(&functions, input.clone(), now)?;
-    let condition = scope.scalar(&options.r#where.0, AT)?;
+    condition(&scope, &options.r#where, AT)
+}
+
+/// The condition at an option, ready to be evaluated.
+///
+/// # Errors
+/// When it cannot be true or false.
+pub(crate) fn condition(scope: &Scope<'_>, expression: &Expression, at: &str) -> Result<Compiled> {
+    let condition = scope.scalar(&expression.0, at)?;
     match condition.data_type() {
         // NULL alone: no row stays.
         DataType::Boolean | DataType::Null => Ok(condition.with_type(DataType::Boolean)),
         other => Err(Error::option(
-            AT,
+            at,
             format!("the condition must be true or false, but this is {}", type_name(other)),
         )
         .help("compare it with something, for example `… > 0` or `… IS NOT NULL`")),

@@ -1,4 +1,4 @@
-//! `filter`, `map` and `aggregate`: stages that work by SQL expressions.
+//! `filter`, `map`, `route` and `aggregate`: stages that work by SQL expressions.
 //!
 //! Expressions are parsed, checked and typed when a pipeline is checked, and compiled once per
 //! worker; a batch meets only compiled code. Column names are case-sensitive, as the schema has
@@ -19,6 +19,7 @@ mod filter;
 mod functions;
 mod map;
 mod options;
+mod route;
 mod syntax;
 mod trial;
 mod wording;
@@ -29,8 +30,9 @@ pub use aggregate::{Aggregate, AggregateOptions};
 pub use filter::{Filter, FilterOptions};
 pub use map::{Map, MapOptions};
 pub use options::{Expression, GroupBy, Named, Select};
+pub use route::{Route, RouteOptions};
 
 /// Adds the kinds of this crate.
 pub fn register(registry: &mut Registry) {
-    registry.add(Filter).add(Map).add(Aggregate);
+    registry.add(Filter).add(Map).add(Route).add(Aggregate);
 }
