@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use gristmill_stage::BatchTarget;
+use gristmill_stage::{BatchTarget, BuildContext, Output, Result, Snapshot, Stage, SystemClock};
 use gristmill_testkit::Harness;
 use serde_json::json;
 
@@ -16,7 +16,12 @@ use common::{clean, cut, places, registry, start};
 
 /// `count` rows with a text of `bytes` each, in an order that is none.
 fn wide(count: i64, bytes: usize) -> RecordBatch {
-    let numbers = (0..count).map(|n| n * 7919 % count);
+    stepping(count, bytes, 7919)
+}
+
+/// The same, where each row is so many numbers behind the one before.
+fn stepping(count: i64, bytes: usize, step: i64) -> RecordBatch {
+    let numbers = (0..count).map(|n| n * step % count);
     let text = |n: i64| format!("{n:0>bytes$}");
     let columns: [(&str, ArrayRef); 2] = [
         ("n", Arc::new(Int64Array::from_iter_values(numbers.clone()))),
@@ -115,6 +120,17 @@ fn many_rows_pass_through_little_memory() {
 }
 
 #[test]
+fn rows_that_are_no_longer_the_best_are_let_go() {
+    // Each is better than all before it.
+    let rows = stepping(4_000, 2_000, 1);
+    let options = json!({ "by": "n desc", "rows": 100, "memory": "1MiB" });
+    let mut stage = start("top", &options, &rows.schema(), 100);
+    stage.run_transform(cut(&rows, 50)).unwrap();
+    let found = places(&clean(stage.into_collected()));
+    assert_eq!(found, (3_900..4_000).rev().collect::<Vec<_>>());
+}
+
+#[test]
 fn sort_puts_on_disk_what_does_not_fit_and_gives_the_disk_back() {
     let folder = tempfile::tempdir().unwrap();
     let (rows, spill) = (wide(40_000, 100), folder.path().join("new"));
@@ -144,34 +160,66 @@ fn a_sort_that_is_broken_off_gives_the_disk_back() {
     assert!(is_empty(folder.path()));
 }
 
+/// Collects the column `n`.
+#[derive(Default)]
+struct Places(Vec<i64>);
+
+impl Output for Places {
+    fn emit(&mut self, batch: RecordBatch) -> Result<()> {
+        self.0.extend(places(&[batch]));
+        Ok(())
+    }
+
+    fn reject(&mut self, _: RecordBatch, reason: &str) -> Result<()> {
+        panic!("rejected: {reason}")
+    }
+}
+
 #[test]
 fn files_that_are_too_many_to_merge_at_once_are_merged_in_rounds() {
     let folder = tempfile::tempdir().unwrap();
     let rows = wide(6_000, 10);
     let options = json!({ "by": "n", "memory": "1MiB", "spill": folder.path() });
-    let mut stage = start("sort", &options, &rows.schema(), 100);
+    let build = |restored| {
+        let context = BuildContext::new("sort", Arc::new(SystemClock::start()))
+            .with_batch(BatchTarget { rows: 100, ..BatchTarget::default() })
+            .with_schemas(rows.schema(), rows.schema())
+            .with_restored(restored);
+        match registry().get("sort").unwrap().build(&options, context).unwrap() {
+            Stage::Transform(stage) => stage,
+            Stage::Source(_) => panic!("a sort is a transform"),
+        }
+    };
+    let mut stage = build(Snapshot::Stateless);
+    let mut found = Places::default();
     // A snapshot puts all rows on disk, in a file of its own.
     for batch in cut(&rows, 20) {
-        stage.process(batch).unwrap();
+        stage.process(batch, &mut found).unwrap();
         stage.snapshot().unwrap();
     }
     assert_eq!(files(folder.path()), 300);
-    // Others go on: in the middle of a round, and while rows leave.
-    let mut found = Vec::new();
-    for calls in [40, 20] {
+    // It is stopped in the middle of a round, and while rows leave. What it did after its last
+    // snapshot is lost; another goes on from that.
+    for calls in [3, 30] {
+        stage.finish(&mut found).unwrap();
         for _ in 0..calls {
-            stage.finish_once().unwrap();
+            stage.wake(&mut found).unwrap();
         }
         let snapshot = stage.snapshot().unwrap();
-        found.extend(places(&clean(stage.into_collected())));
-        let harness = Harness::new().with_batch(BatchTarget { rows: 100, ..Default::default() });
-        let (registry, harness) = (registry(), harness.with_restored(snapshot));
-        let kind = registry.get("sort").unwrap().as_ref();
-        stage = harness.build(kind, &options, Some(&rows.schema())).unwrap();
+        for _ in 0..calls {
+            stage.wake(&mut Places::default()).unwrap();
+        }
+        assert!(stage.holding());
+        drop(stage);
+        stage = build(snapshot);
     }
-    stage.finish().unwrap();
-    assert!(found.len() > 1000, "it was to be stopped while rows leave");
-    found.extend(places(&clean(stage.into_collected())));
-    assert_eq!(found, (0..6_000).collect::<Vec<_>>());
+    let stopped = found.0.len();
+    assert!((100..5_000).contains(&stopped), "{stopped}: it was to be stopped while rows leave");
+    stage.finish(&mut found).unwrap();
+    while stage.holding() {
+        stage.wake(&mut found).unwrap();
+    }
+    assert_eq!(found.0, (0..6_000).collect::<Vec<_>>());
+    drop(stage);
     assert!(is_empty(folder.path()));
 }

@@ -157,7 +157,7 @@ fn nested() -> RecordBatch {
         json!({ "n": n, "name": format!("row {n}"), "s": structs(n), "o": { "y": n, "z": null } })
     });
     let rows = gristmill_testkit::table(&Value::Array(rows.collect())).unwrap();
-    let fixed = (0..40).map(|n| (n % 10 != 0).then(|| [Some(n), None]));
+    let fixed = (0..40).map(|n| (n % 10 != 0).then_some([Some(n), None]));
     let views: ListViewArray = ListArray::from_iter_primitive::<Int64Type, _, _>(lists()).into();
     let added: [(&str, ArrayRef); 5] = [
         ("l", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists()))),
