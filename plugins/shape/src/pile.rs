@@ -29,7 +29,8 @@ const BYTES: usize = 8 << 20;
 /// What a row takes while it is sorted, besides itself and its key.
 const OVERHEAD: usize = 40;
 
-/// A row by the first bytes of its key, which decide most comparisons, and by where it is.
+/// A row by where it is, and by the first bytes of its key that differ from those of others, which
+/// decide most comparisons.
 struct Sortable {
     prefix: u64,
     batch: u32,
@@ -93,10 +94,12 @@ impl Pile {
     pub(crate) fn sort(mut self) -> Result<Ordered> {
         self.seal()?;
         let count = self.rows.iter().map(Rows::num_rows).sum();
+        let skip = self.common();
         let mut order: Vec<Sortable> = Vec::with_capacity(count);
         for (batch, rows) in (0_u32..).zip(&self.rows) {
-            let sortable = |(row, key)| Sortable { prefix: prefix(key), batch, row };
-            order.extend((0_u32..).zip(rows.iter().map(|row| row.data())).map(sortable));
+            let prefixes = rows.iter().map(|row| prefix(&row.data()[skip..]));
+            let sortable = |(row, prefix)| Sortable { prefix, batch, row };
+            order.extend((0_u32..).zip(prefixes).map(sortable));
         }
         let key = |at: &Sortable| self.rows[at.batch as usize].row(at.row as usize);
         order.sort_unstable_by(|a, b| {
@@ -108,9 +111,18 @@ impl Pile {
         let order = order.into_iter().map(|at| (at.batch as usize, at.row as usize));
         Ok(Ordered::new(self.batches, order.collect()))
     }
+
+    /// How many bytes all keys begin with alike.
+    fn common(&self) -> usize {
+        let mut keys = self.rows.iter().flat_map(Rows::iter).map(|row| row.data());
+        let Some(first) = keys.next() else { return 0 };
+        keys.fold(first.len(), |length, key| {
+            first[..length].iter().zip(key).take_while(|(a, b)| a == b).count()
+        })
+    }
 }
 
-/// The first bytes of a key as a number that compares as they do.
+/// The first of some bytes as a number that compares as they do.
 fn prefix(key: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let length = key.len().min(8);
