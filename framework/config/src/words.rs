@@ -14,12 +14,12 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 #[schemars(crate = "gristmill_stage::schemars", title = "Gristmill pipeline")]
 pub(crate) struct PipelineWords {
-    /// Name of the pipeline, a label of its metrics. Letters, digits, `_`, `.` and `-`. Default:
-    /// the name of the file without its ending.
+    /// Name of the pipeline, a label of its metrics. Up to 100 letters, digits, `_`, `.` and `-`.
+    /// Default: the name of the file without its ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        regex(pattern = r"^[a-zA-Z0-9_.-]+$"),
-        title = "text of letters from a to z, digits, `_`, `.` and `-`"
+        regex(pattern = r"^[a-zA-Z0-9_.-]{1,100}$"),
+        title = "text of up to 100 letters from a to z, digits, `_`, `.` and `-`"
     )]
     pub(crate) name: Option<String>,
     /// Threads that pooled stages share, by name. The pool `default` is always there.

@@ -93,6 +93,7 @@ fn words() {
         ("stages_not_a_list", "stages: { type: discard }\n"),
         ("unknown_word", "nmae: shop\nstages: []\n"),
         ("bad_name", "name: my shop\nstages: []\n"),
+        ("long_name", &format!("name: {}\nstages: []\n", "n".repeat(101))),
         ("number_as_name", "name: 5\nstages: []\n"),
         ("stage_not_a_mapping", "stages: [generate]\n"),
         ("unknown_stage_word", &around("  - type: fetch\n    wiht: {}")),

@@ -19,7 +19,8 @@ pub enum Event {
     Batch(RecordBatch),
     /// All inputs are at their end.
     InputEnded,
-    /// A source must stop; what it has emitted stays.
+    /// A source must stop; what it has emitted stays, and what it has taken for good comes out.
+    /// Not once [`Driver::is_stopped`].
     Stop,
 }
 
@@ -67,6 +68,7 @@ pub struct Driver {
     stage: Stage,
     phase: Phase,
     next: Next,
+    stopped: bool,
     input: SchemaRef,
     output: SchemaRef,
     outputs: usize,
@@ -77,8 +79,8 @@ impl Driver {
     /// A worker that was just built. It is given batches of `input` and must emit batches of
     /// `output`, or none if it is a sink.
     pub fn new(stage: Stage, input: SchemaRef, output: SchemaRef, sink: bool) -> Self {
-        let (phase, next, outputs) = (Phase::Running, Next::Now, 1);
-        Self { stage, phase, next, input, output, outputs, sink }
+        let (phase, next, stopped, outputs) = (Phase::Running, Next::Now, false, 1);
+        Self { stage, phase, next, stopped, input, output, outputs, sink }
     }
 
     /// Says how many outputs the stage has named; one that names none has one.
@@ -94,6 +96,11 @@ impl Driver {
     /// When the stage panics.
     pub fn first_need(&self) -> Result<Need> {
         guarded(|| Ok(self.need()))
+    }
+
+    /// Whether it was told to stop already.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     fn need(&self) -> Need {
@@ -130,14 +137,17 @@ impl Driver {
     /// What the stage returns; a panic and a broken promise of the stage are errors, too. After an
     /// error the worker must not be called again.
     pub fn drive(&mut self, event: Event, actions: &mut Vec<Action>) -> Result<Need> {
-        let Self { stage, phase, next, input, output, outputs, sink } = self;
+        let Self { stage, phase, next, stopped, input, output, outputs, sink } = self;
         let mut out = Recorder { actions, output, outputs: *outputs, sink: *sink };
         guarded(|| match stage {
             Stage::Source(source) => {
-                match event {
-                    Event::Stop => *phase = Phase::Ended,
-                    _ => *next = source.poll(&mut out)?,
-                }
+                *next = match event {
+                    Event::Stop => {
+                        *stopped = true;
+                        if source.stop()? { Next::Now } else { Next::Done }
+                    }
+                    _ => source.poll(&mut out)?,
+                };
                 if *next == Next::Done {
                     *phase = Phase::Ended;
                 }

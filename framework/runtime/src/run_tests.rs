@@ -204,6 +204,6 @@ proptest! {
             prop_assert_eq!((level.rows, level.rows_in), (0, level.rows_out));
         }
         drop(shared);
-        writer.join().unwrap();
+        writer.finish(&control).unwrap();
     }
 }

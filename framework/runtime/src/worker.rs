@@ -218,7 +218,8 @@ impl Worker {
             return Waited::Aborted;
         }
         let source = self.inlet.is_none();
-        if source && self.control.is_stopping() {
+        let stops = source && !self.driver.is_stopped();
+        if stops && self.control.is_stopping() {
             return Waited::Event(Event::Stop);
         }
         if self.bell.heard() || need.at.is_some_and(|at| at <= self.clock.now()) {
@@ -239,7 +240,7 @@ impl Worker {
         tokio::select! {
             biased;
             () = control.aborted() => Waited::Aborted,
-            () = control.stopping(), if source => Waited::Event(Event::Stop),
+            () = control.stopping(), if stops => Waited::Event(Event::Stop),
             () = bell.rung() => Waited::Event(Event::Wake),
             taken = receive(inlet.as_mut(), turns, ticket), if need.input => taken,
             () = sleep(due), if due.is_some() => Waited::Event(Event::Wake),

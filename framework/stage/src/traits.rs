@@ -45,6 +45,13 @@ pub trait Source: Send {
     /// Emits the next rows, about a batch of them at the most, and says when to come again.
     fn poll(&mut self, out: &mut dyn Output) -> Result<Next>;
 
+    /// The run is to end in order: nothing more is wanted. Says whether [`poll`](Source::poll) must be
+    /// called until it is [`Next::Done`], because rows were taken that nobody can take again, such as
+    /// the bytes of a pipe. Called once at the most.
+    fn stop(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// The position from which an equal source would go on. Called between polls.
     fn snapshot(&mut self) -> Result<Snapshot> {
         Ok(Snapshot::Stateless)

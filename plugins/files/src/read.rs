@@ -119,6 +119,8 @@ struct Reader {
     /// There when files are read in pieces, and not as they stand in `files`.
     split: Option<Split>,
     file: Option<Current>,
+    /// No more is read; of a pipe, what was taken out of it still comes out.
+    stopped: bool,
 }
 
 impl Reader {
@@ -133,6 +135,7 @@ impl Reader {
             restored: None,
             split: None,
             file: None,
+            stopped: false,
         }
     }
 
@@ -151,6 +154,22 @@ impl Reader {
         }
         Ok(true)
     }
+
+    /// Nothing can be read now. If the run is stopped, nothing ever will be, and of a line that was
+    /// begun the rest stays in the pipe.
+    fn pause(&mut self, out: &mut dyn Output) -> Result<Next> {
+        let file = match &self.file {
+            Some(file) if self.stopped => file,
+            _ => return Ok(Next::Wait),
+        };
+        let rest = file.records.rest();
+        if !rest.is_empty() {
+            let (name, (_, line)) = (file.input.name(), file.records.position());
+            let reason = format!("{name}:{line}: the run was stopped in the middle of this line");
+            out.reject(rejected(rest, &name, line)?, &reason)?;
+        }
+        Ok(Next::Done)
+    }
 }
 
 impl Source for Reader {
@@ -164,10 +183,10 @@ impl Source for Reader {
             let Current { records, input, decoder } = file;
             *decoder = self.options.decoder(self.format, &self.schema, input, records)?;
         }
-        let Some(decoder) = &file.decoder else { return Ok(Next::Wait) };
+        let Some(decoder) = &file.decoder else { return self.pause(out) };
         let part = file.records.next(target.rows.max(1), target.bytes.max(1));
         match part.map_err(|e| failed(&file.input, e))? {
-            Part::Wait => return Ok(Next::Wait),
+            Part::Wait => return self.pause(out),
             Part::End => {
                 if let (Some(file), Some(split)) = (self.file.take(), &mut self.split) {
                     split.finished(file)?;
@@ -211,6 +230,17 @@ impl Source for Reader {
             }
         }
         Ok(Next::Now)
+    }
+
+    fn stop(&mut self) -> Result<bool> {
+        self.files.clear();
+        // What was not handed on of a file is in the file.
+        let Some(file) = self.file.as_mut().filter(|file| !regular(&file.input)) else {
+            return Ok(false);
+        };
+        file.records.stop();
+        self.stopped = true;
+        Ok(true)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {

@@ -55,6 +55,8 @@ pub(crate) struct Records {
     /// Ends of whole records in `text`.
     found: VecDeque<usize>,
     at_end: bool,
+    /// Nothing more is to be read.
+    stopped: bool,
     /// The record that is being passed over, when its end has to be waited for.
     skipped: Option<Skipped>,
     /// Bytes and lines handed out.
@@ -84,6 +86,7 @@ impl Records {
             place: Place::Start,
             found: VecDeque::new(),
             at_end: false,
+            stopped: false,
             skipped: None,
             offset: 0,
             line: 1,
@@ -130,6 +133,19 @@ impl Records {
     /// Whether the record handed out last is the end of the input, within a quote that never ends.
     pub(crate) fn unclosed(&self) -> bool {
         self.at_end && self.place == Place::Quoted && self.start == self.text.len()
+    }
+
+    /// Reads nothing more. What is here still comes out, and then [`Part::Wait`].
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// What is left of a record whose end was not read, if anything is.
+    pub(crate) fn rest(&self) -> &[u8] {
+        match &self.skipped {
+            Some(skipped) => &skipped.head,
+            None => &self.text[self.start..],
+        }
     }
 
     /// Bytes before, and number of, the next line.
@@ -223,6 +239,9 @@ impl Records {
 
     /// Reads a chunk and finds the ends in it. False when it would have to be waited for.
     fn fill(&mut self) -> std::io::Result<bool> {
+        if self.stopped {
+            return Ok(false);
+        }
         let before = self.text.len();
         // Behind the end only the rest of a record is wanted.
         let left = self.until.saturating_sub(self.offset + before as u64 - self.start as u64);

@@ -185,7 +185,7 @@ impl Session {
 
     /// What happens next, if anything does.
     fn event(&mut self, need: Need) -> Result<Option<Event>> {
-        if self.source && self.stop {
+        if self.source && self.stop && !self.driver.is_stopped() {
             return Ok(Some(Event::Stop));
         }
         if self.bell.heard() || need.at.is_some_and(|at| at <= self.clock.now()) {
@@ -263,12 +263,14 @@ impl Session {
     }
 
     fn commit(&mut self, epoch: u64, finished: bool) -> Result<()> {
-        let start = self.clock.now();
+        // A call like any other: it may hang, too.
+        let start = self.calls.begin();
         let snapshot = match finished {
-            true => Snapshot::Stateless,
-            false => self.driver.snapshot()?,
+            true => Ok(Snapshot::Stateless),
+            false => self.driver.snapshot(),
         };
-        let commit = Commit { through: self.taken, epoch, finished, snapshot };
+        self.calls.end();
+        let commit = Commit { through: self.taken, epoch, finished, snapshot: snapshot? };
         self.outbox.say(&Message::Commit(Box::new(commit)))?;
         let now = self.clock.now();
         self.commits.made(epoch, now, now.saturating_sub(start));
