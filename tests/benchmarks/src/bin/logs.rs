@@ -214,7 +214,8 @@ impl Random {
             [200, 200, 200, 200, 200, 200, 301, 304, 404, 500, 503][self.below(11) as usize];
         let method = ["GET", "GET", "GET", "POST", "HEAD"][self.below(5) as usize];
         // Most answers are quick, a few are very slow.
-        let latency = 1 + self.below(1 + 10_u64.pow(1 + (self.below(40) / 9) as u32));
+        let digits = 1 + self.below(40) / 9;
+        let latency = 1 + self.below(1 + 10_u64.pow(digits as u32));
         let seconds = n / 60;
         let [hour, minute, second] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
         let time = format!("2026-11-24T{hour:02}:{minute:02}:{second:02}.{:03}Z", self.below(1000));
