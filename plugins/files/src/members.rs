@@ -7,6 +7,8 @@ use std::ops::Range;
 
 /// How deep values may be nested.
 const DEPTH: usize = 64;
+/// How many names of a line are remembered.
+const PLACES: usize = 64 << 10;
 
 /// Where a value stands in a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -114,7 +116,8 @@ impl<'a> Members<'a> {
                 before.quoted.extend_from_slice(quoted);
                 before.wanted = wanted;
             }
-            None => self.before.push(Name { quoted: quoted.to_vec(), wanted }),
+            None if place < PLACES => self.before.push(Name { quoted: quoted.to_vec(), wanted }),
+            None => {}
         }
         Some((wanted, after))
     }
