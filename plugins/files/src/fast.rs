@@ -65,9 +65,18 @@ impl Jsonl {
         let (start, end) = (lines.first()?.start, lines.last()?.end);
         // Places are 32 bits wide, and so are the offsets of a column.
         i32::try_from(end).ok()?;
-        let broken = not_text(&text[start..end], start, lines);
-        let clean = (!broken.is_empty()).then(|| without(text, lines, &broken));
-        let text = std::str::from_utf8(clean.as_deref().unwrap_or(text).get(start..end)?).ok()?;
+        let (mut clean, mut broken) = (Vec::new(), Vec::new());
+        let text = match simdutf8::basic::from_utf8(text.get(start..end)?) {
+            Ok(text) => text,
+            Err(_) => {
+                broken = not_text(text, lines);
+                clean.extend_from_slice(&text[start..end]);
+                for n in &broken {
+                    clean[lines[*n].start - start..lines[*n].end - start].fill(b' ');
+                }
+                simdutf8::basic::from_utf8(&clean).ok()?
+            }
+        };
 
         let width = self.schema.fields().len();
         let mut members = Members::new(names);
@@ -199,21 +208,9 @@ impl Jsonl {
 }
 
 /// The lines that are not UTF-8.
-fn not_text(text: &[u8], start: usize, lines: &[Range<usize>]) -> Vec<usize> {
-    if simdutf8::basic::from_utf8(text).is_ok() {
-        return Vec::new();
-    }
-    let broken = |line: &Range<usize>| {
-        simdutf8::basic::from_utf8(&text[line.start - start..line.end - start]).is_err()
-    };
+fn not_text(text: &[u8], lines: &[Range<usize>]) -> Vec<usize> {
+    let broken = |line: &Range<usize>| simdutf8::basic::from_utf8(&text[line.clone()]).is_err();
     (0..lines.len()).filter(|n| broken(&lines[*n])).collect()
-}
-
-/// The text with spaces in place of these lines.
-fn without(text: &[u8], lines: &[Range<usize>], gone: &[usize]) -> Vec<u8> {
-    let mut text = text.to_vec();
-    gone.iter().for_each(|n| text[lines[*n].clone()].fill(b' '));
-    text
 }
 
 /// What stands between the quotes, if it is a string without escapes.

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 /// How deep values may be nested.
 const DEPTH: usize = 64;
+/// How many names of a line are remembered.
+const PLACES: usize = 64 << 10;
 
 /// Where a value stands in a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +39,23 @@ pub(crate) struct Members<'a> {
 struct Name {
     quoted: Vec<u8>,
     wanted: Option<usize>,
+}
+
+impl Name {
+    /// Whether the text begins with the name. Most names have eight to sixteen bytes with their
+    /// quotes, and two words cover these.
+    fn begins(&self, text: &[u8]) -> bool {
+        let Some(rest) = self.quoted.len().checked_sub(8).filter(|rest| *rest <= 8) else {
+            return text.starts_with(&self.quoted);
+        };
+        let word = |text: &[u8]| text.first_chunk::<8>().copied().map(u64::from_ne_bytes);
+        match (text.get(rest..), self.quoted.get(rest..)) {
+            (Some(end), Some(name)) => {
+                word(text) == word(&self.quoted) && word(end).is_some() && word(end) == word(name)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<'a> Members<'a> {
@@ -80,7 +99,7 @@ impl<'a> Members<'a> {
     /// Which of the wanted names stands here, and where it ends.
     fn name(&mut self, text: &[u8], at: usize, place: usize) -> Option<(Option<usize>, usize)> {
         if let Some(before) = self.before.get(place)
-            && text.get(at..)?.starts_with(&before.quoted)
+            && before.begins(text.get(at..)?)
         {
             return Some((before.wanted, at + before.quoted.len()));
         }
@@ -97,7 +116,8 @@ impl<'a> Members<'a> {
                 before.quoted.extend_from_slice(quoted);
                 before.wanted = wanted;
             }
-            None => self.before.push(Name { quoted: quoted.to_vec(), wanted }),
+            None if place < PLACES => self.before.push(Name { quoted: quoted.to_vec(), wanted }),
+            None => {}
         }
         Some((wanted, after))
     }

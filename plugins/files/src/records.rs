@@ -208,7 +208,15 @@ impl Records {
         if self.offset == 0 && self.text.starts_with(b"\xEF\xBB\xBF") {
             records[0].start = 3;
         }
-        self.hand_out(from);
+        match self.ends {
+            // Each line but half a one at the end has its line end.
+            Ends::Lines => {
+                self.line += (records.len() - usize::from(self.text[from - 1] != b'\n')) as u64;
+                self.start = from;
+                self.offset += from as u64;
+            }
+            Ends::Csv { .. } => self.hand_out(from),
+        }
         Ok(Part::Records { records, line })
     }
 
