@@ -22,6 +22,7 @@ mod reason;
 mod records;
 mod sample;
 mod split;
+mod skip;
 mod target;
 mod write;
 

@@ -18,6 +18,7 @@ use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use gristmill_stage::{Error, Result};
 
 use crate::columns::{cast_to, plain_type, type_name};
+use crate::facts::Facts;
 use crate::functions::Functions;
 use crate::syntax::{self, shorten};
 use crate::trial::try_out;
@@ -38,6 +39,7 @@ pub(crate) struct Compiled {
     at: String,
     code: Arc<dyn PhysicalExpr>,
     data_type: DataType,
+    facts: Facts,
 }
 
 impl<'a> Scope<'a> {
@@ -122,8 +124,9 @@ impl<'a> Scope<'a> {
             )
             .help("use it in an `aggregate` stage, under `select`"));
         }
-        let settled = self.settle(parsed, at)?;
-        self.compile(&settled, at)
+        let settled = self.settle(parsed.clone(), at)?;
+        let facts = Facts::new(&parsed, &settled, &self.names);
+        Ok(Compiled { facts, ..self.compile(&settled, at)? })
     }
 
     /// The smallest part of `expr` that does not work is to blame.
@@ -207,7 +210,8 @@ impl Compiled {
     pub(crate) fn new(code: Arc<dyn PhysicalExpr>, schema: &SchemaRef, at: &str) -> Result<Self> {
         let data_type =
             code.data_type(schema).map_err(|error| Error::option(at, wording::plain(&error)))?;
-        Ok(Self { at: at.to_owned(), code, data_type: plain_type(&data_type) })
+        let (data_type, facts) = (plain_type(&data_type), Facts::default());
+        Ok(Self { at: at.to_owned(), code, data_type, facts })
     }
 
     /// Emits `data_type` in place of the type that the expression has by itself.
@@ -228,6 +232,11 @@ impl Compiled {
     /// The type of the column that it computes.
     pub(crate) fn data_type(&self) -> &DataType {
         &self.data_type
+    }
+
+    /// What is known of it, if it is an expression on single rows.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The compiled code.

@@ -15,12 +15,14 @@ mod aggregate;
 mod columns;
 mod evaluate;
 mod expression;
+mod facts;
 mod filter;
 mod functions;
 mod map;
 mod options;
 mod route;
 mod syntax;
+mod total;
 mod trial;
 mod wording;
 

@@ -1,5 +1,6 @@
 //! From the options of `aggregate` to what is evaluated, gathered and computed at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -28,6 +29,8 @@ use crate::wording;
 pub(crate) struct Prepared {
     /// What is evaluated for each batch: the keys first.
     pub(crate) inputs: Vec<Compiled>,
+    /// The columns of the input that the expressions name.
+    pub(crate) columns: BTreeSet<String>,
     /// The types of the keys.
     pub(crate) key_types: Vec<DataType>,
     /// The aggregates.
@@ -54,6 +57,11 @@ impl Prepared {
         let functions = Functions::new();
         let scope = Scope::new(&functions, Arc::clone(input), now)?;
         let (keys, mut inputs) = keys(&options.group_by, &scope)?;
+        let facts = inputs.iter().flat_map(|key| &key.facts().columns);
+        let mut columns: BTreeSet<String> = facts.cloned().collect();
+        if let Select::Columns(names) = &options.group_by {
+            columns.extend(names.iter().cloned());
+        }
         let all = Scope::new(&functions, with_keys(input, &keys), now)?;
 
         let mut aggregates = Aggregates {
@@ -71,7 +79,10 @@ impl Prepared {
                 )
                 .help("give it another name"));
             }
-            let expr = aggregates.split(all.parse(&text.0, &at)?, &scope, &at)?;
+            let parsed = all.parse(&text.0, &at)?;
+            let named = parsed.column_refs().into_iter().map(|column| column.name.clone());
+            columns.extend(named.filter(|name| input.column_with_name(name).is_some()));
+            let expr = aggregates.split(parsed, &scope, &at)?;
             for (name, aggregate) in &aggregates.found[slots.len()..] {
                 slots.push(slot(name, aggregate, &scope, &mut inputs, &at)?);
             }
@@ -93,6 +104,7 @@ impl Prepared {
         Ok(Self {
             input_types: inputs.iter().map(|input| input.data_type().clone()).collect(),
             inputs,
+            columns,
             key_types: keys.iter().map(|key| key.data_type().clone()).collect(),
             slots: slots.into_iter().map(|(slot, _)| slot).collect(),
             gathered,
