@@ -21,6 +21,7 @@ mod functions;
 mod map;
 mod options;
 mod route;
+mod reference;
 mod syntax;
 mod total;
 mod trial;
@@ -33,6 +34,7 @@ pub use filter::{Filter, FilterOptions};
 pub use map::{Map, MapOptions};
 pub use options::{Expression, GroupBy, Named, Select};
 pub use route::{Route, RouteOptions};
+pub use reference::{Family, Function, functions, nearest_function};
 
 /// Adds the kinds of this crate.
 pub fn register(registry: &mut Registry) {
