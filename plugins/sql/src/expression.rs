@@ -17,11 +17,12 @@ use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use gristmill_stage::{Error, Result};
 
+use crate::checked::checked;
 use crate::columns::{cast_to, plain_type, type_name};
 use crate::facts::Facts;
 use crate::functions::Functions;
 use crate::syntax::{self, shorten};
-use crate::trial::try_out;
+use crate::trial::{check_constants, try_out};
 use crate::wording;
 
 /// A schema that expressions are written against.
@@ -97,11 +98,10 @@ impl<'a> Scope<'a> {
     /// Gives every part its type, evaluates what is constant, and tries the rest as far as that goes
     /// without rows.
     pub(crate) fn settle(&self, expr: Expr, at: &str) -> Result<Expr> {
-        let settled = self
-            .simplifier
-            .coerce(expr.clone(), &self.names)
-            .and_then(|expr| self.simplifier.simplify(expr))
-            .map_err(|error| self.type_error(&expr, &error, at))?;
+        let wrong = |error: DataFusionError| self.type_error(&expr, &error, at);
+        let coerced = self.simplifier.coerce(expr.clone(), &self.names).map_err(wrong)?;
+        check_constants(self, &coerced, at)?;
+        let settled = self.simplifier.simplify(coerced).map_err(wrong)?;
         try_out(self, &settled, at)?;
         Ok(settled)
     }
@@ -110,6 +110,7 @@ impl<'a> Scope<'a> {
     pub(crate) fn compile(&self, expr: &Expr, at: &str) -> Result<Compiled> {
         let context = PhysicalPlanningContext::default();
         let code = create_physical_expr(expr, &self.names, &self.props, &context)
+            .and_then(|code| checked(code, &self.schema))
             .map_err(|error| self.type_error(expr, &error, at))?;
         Compiled::new(code, &self.schema, at)
     }

@@ -9,6 +9,8 @@ use datafusion_common::{TableReference, plan_err};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
+use crate::capped::capped;
+
 /// All functions of DataFusion by name and by alias, and nothing else: there are no tables.
 pub(crate) struct Functions {
     scalar: BTreeMap<String, Arc<ScalarUDF>>,
@@ -26,6 +28,7 @@ impl Functions {
             if ["file_row_index", "input_file_name"].contains(&function.name()) {
                 continue;
             }
+            let function = capped(function);
             for alias in function.aliases() {
                 scalar.insert(alias.to_lowercase(), Arc::clone(&function));
             }

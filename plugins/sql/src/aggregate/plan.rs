@@ -19,6 +19,7 @@ use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
 use super::table::GroupTable;
 use super::{AggregateOptions, is_empty};
+use crate::checked::checked;
 use crate::columns::{computed, key_type, type_name};
 use crate::expression::{Compiled, Scope};
 use crate::functions::Functions;
@@ -218,6 +219,8 @@ fn slot(
     .map_err(|error| scope.type_error(aggregate, &error, at))?;
 
     let mut add = |code: Arc<dyn PhysicalExpr>| -> Result<usize> {
+        let code = checked(code, scope.schema())
+            .map_err(|error| scope.type_error(aggregate, &error, at))?;
         let known = inputs.iter().position(|known| **known.code() == *code);
         if let (Some(known), false) = (known, aggregate.is_volatile()) {
             // A key can be emitted as another type than the column has.
