@@ -52,8 +52,27 @@ const OUT: &str = "{ type: write, with: { path: '-' } }";
 #[test]
 fn a_source_reads_what_is_used() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 20] = [
         (&[OUT], "n m x text more key yes nested"),
+        (
+            &[
+                "{ type: sort, with: { by: x desc } }",
+                "{ type: limit, with: { rows: 5 } }",
+                COUNT,
+                OUT,
+            ],
+            "x key",
+        ),
+        // Which rows come first decides which go: a filter behind that is no hint.
+        (
+            &[
+                "{ type: dedupe, with: { by: [m] } }",
+                "{ type: filter, with: { where: n > 3 } }",
+                COUNT,
+                OUT,
+            ],
+            "n m key",
+        ),
         // By which rows are dealt out is used as well.
         (
             &[

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow_schema::Schema;
+
 use crate::Comparison;
 
 /// What a stage needs of its input, depending on what is wanted of its output.
@@ -39,6 +41,15 @@ impl Lineage {
     /// Needs no column, and emits all of its own in any case.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Emits the columns of its input as they are. It needs those that are named, and hands them on in
+    /// any case; the others if they are wanted.
+    pub fn carries<S: Into<String>>(input: &Schema, needs: impl IntoIterator<Item = S>) -> Self {
+        let lineage = Self::new().needs(needs);
+        let names = input.fields().iter().map(|field| field.name());
+        let others: Vec<&String> = names.filter(|name| !lineage.needs.contains(*name)).collect();
+        others.into_iter().fold(lineage, Self::passes)
     }
 
     /// Needs these input columns whatever is wanted of it.

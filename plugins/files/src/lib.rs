@@ -21,8 +21,8 @@ mod read;
 mod reason;
 mod records;
 mod sample;
-mod split;
 mod skip;
+mod split;
 mod target;
 mod write;
 

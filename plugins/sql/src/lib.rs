@@ -24,8 +24,8 @@ mod filter;
 mod functions;
 mod map;
 mod options;
-mod route;
 mod reference;
+mod route;
 mod syntax;
 mod total;
 mod trial;
@@ -37,8 +37,8 @@ pub use aggregate::{Aggregate, AggregateOptions};
 pub use filter::{Filter, FilterOptions};
 pub use map::{Map, MapOptions};
 pub use options::{Expression, GroupBy, Named, Select};
-pub use route::{Route, RouteOptions};
 pub use reference::{Family, Function, functions, nearest_function};
+pub use route::{Route, RouteOptions};
 
 /// Adds the kinds of this crate.
 pub fn register(registry: &mut Registry) {
