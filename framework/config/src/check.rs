@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use gristmill_stage::{Error, Planned, Role};
+use gristmill_stage::{Comparison, Error, Planned, Role};
 use serde_json::Value;
 
 use crate::columns::{describe, unite};
@@ -24,6 +24,10 @@ pub(crate) struct Checked {
     pub(crate) options: Value,
     pub(crate) input: SchemaRef,
     pub(crate) planned: Planned,
+    /// All that it could emit.
+    pub(crate) offered: SchemaRef,
+    /// What is asked of its rows further on.
+    pub(crate) hints: Vec<Comparison>,
     /// How its workers run; none when something is wrong with that.
     pub(crate) run: Option<Run>,
 }
@@ -215,7 +219,15 @@ impl Checker<'_> {
         }
         let run = settings.and_then(|settings| self.run(stage, settings, &planned, &input));
         // What comes out may depend on what was left out.
-        (!options.lacking).then_some(Checked { options: options.value, input, planned, run })
+        let (offered, hints) = (Arc::clone(&planned.output), Vec::new());
+        (!options.lacking).then_some(Checked {
+            options: options.value,
+            input,
+            planned,
+            offered,
+            hints,
+            run,
+        })
     }
 
     /// The schema that comes in; none when something above is wrong, or the inputs differ.

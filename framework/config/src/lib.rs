@@ -25,6 +25,7 @@ mod json_schema;
 mod load;
 mod misspelt;
 mod mistake;
+mod narrow;
 mod node;
 mod options;
 mod parse;

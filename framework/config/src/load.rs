@@ -10,6 +10,7 @@ use crate::document::{Declared, Document, Reader, bound};
 use crate::files::check_files;
 use crate::graph::{Graph, wire};
 use crate::misspelt::{ROUNDS, misspelt};
+use crate::narrow::{hint, narrow};
 use crate::parse::parse;
 use crate::pattern::Patterns;
 use crate::plan::{
@@ -18,7 +19,7 @@ use crate::plan::{
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
 use crate::suggest::Suggest;
-use crate::words::ModeWord;
+use crate::words::{ModeWord, RejectedWords};
 use crate::{Secrets, Source, Variables};
 
 /// Reads a pipeline and checks all of it: words, options, wiring, schemas, files. Reads nothing but
@@ -72,8 +73,14 @@ pub fn load_with(
     };
     choices.iter().for_each(|choice| choose(&mut document, choice));
     let graph = wire(&document.stages, &suggest, &mut problems);
-    let checked = check(&document, &graph, &suggest, &patterns, &mut problems);
+    let mut checked = check(&document, &graph, &suggest, &patterns, &mut problems);
     let rejected = check_files(source, &document, &graph, &checked, &mut problems);
+    if problems.is_empty() {
+        if !document.rejected.as_ref().is_some_and(RejectedWords::whole_rows) {
+            narrow(&graph, &mut checked);
+        }
+        hint(&graph, &mut checked);
+    }
     if problems.is_empty()
         && let Some(plan) = assemble(source, document, &graph, checked, rejected, secrets.clone())
     {
@@ -183,6 +190,8 @@ fn stage(
         input: Arc::clone(&checked.input),
         output: Arc::clone(&planned.output),
         ports: std::mem::take(&mut planned.ports),
+        offered: Arc::clone(&checked.offered),
+        hints: std::mem::take(&mut checked.hints),
         inputs,
         outputs: Vec::new(),
         batch,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BatchTarget, Role};
+use gristmill_stage::{BatchTarget, Comparison, Role};
 use serde_json::Value;
 
 use crate::Secrets;
@@ -65,6 +65,11 @@ pub struct StagePlan {
     pub output: SchemaRef,
     /// The names of its outputs, if it has several.
     pub ports: Vec<String>,
+    /// Schema of what would go out if every column were used.
+    pub offered: SchemaRef,
+    /// Comparisons of its columns: rows for which one is not true make no difference further on. Only
+    /// there when the stage uses them.
+    pub hints: Vec<Comparison>,
     /// The edges it takes from.
     pub inputs: Vec<EdgeId>,
     /// The edges it feeds; each gets every batch of the output that it begins at.

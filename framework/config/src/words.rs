@@ -93,6 +93,11 @@ impl RejectedWords {
             Self::Limited(file) => file.path.as_deref().map(Path::new),
         }
     }
+
+    /// Whether rows must be whole in case that they are rejected.
+    pub(crate) fn whole_rows(&self) -> bool {
+        matches!(self, Self::Limited(RejectedFile { whole_rows: true, .. }))
+    }
 }
 
 /// A file for rejected rows, with a limit.
@@ -106,6 +111,10 @@ pub(crate) struct RejectedFile {
     /// The run fails when more rows than this are rejected. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u64>,
+    /// Whether every column of a source is read, also those that no stage uses, so that rejected rows
+    /// have all of them. Default: no.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) whole_rows: bool,
 }
 
 /// One stage.

@@ -158,6 +158,7 @@ fn a_pipeline_in_code_is_the_same_as_its_yaml() {
         .channel(100, 10_000_000)
         .batch(10, 64 << 20)
         .rejected("bad.jsonl", Some(3))
+        .whole_rows()
         .stage(StageDef::new("rows", "generate").with(json!({ "url": "a", "headers": values })))
         .stage(
             StageDef::new("counts", "aggregate")

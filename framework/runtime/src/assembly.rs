@@ -142,6 +142,7 @@ impl Shared<'_> {
         let context = BuildContext::new(plan.name.clone(), self.clock.clone())
             .with_instance(instance, plan.workers)
             .with_schemas(plan.input.clone(), plan.output.clone())
+            .with_hints(plan.hints.clone())
             .with_batch(plan.batch)
             .with_ordered(plan.ordered)
             .with_resumable(false)

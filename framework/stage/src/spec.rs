@@ -8,7 +8,7 @@ use arrow_schema::{Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{BuildContext, Result, Stage};
+use crate::{BuildContext, Comparison, Lineage, Result, Stage};
 
 /// Where in a pipeline a kind of stage can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,14 @@ pub struct Planned {
     pub blocks: bool,
     /// Whether its rows come only once: what it reads is gone afterwards, as with stdin.
     pub once: bool,
+    /// Which input columns are needed for which of the output; none: all for all.
+    pub lineage: Option<Lineage>,
+    /// Comparisons of input columns: a row for which one of them is not true makes no difference to
+    /// what comes out and what is rejected.
+    pub passes_only: Vec<Comparison>,
+    /// Whether it makes use of such comparisons of its own columns, so that rows which make no
+    /// difference further on need not be read ([`BuildContext::hints`]).
+    pub takes_hints: bool,
     /// Lines for whoever reads the plan.
     pub notes: Vec<String>,
 }
@@ -113,6 +121,9 @@ impl Planned {
             holds: 0,
             blocks: false,
             once: false,
+            lineage: None,
+            passes_only: Vec::new(),
+            takes_hints: false,
             notes: Vec::new(),
         }
     }
@@ -177,6 +188,27 @@ impl Planned {
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// It can do with fewer columns of its input where fewer of its own are wanted.
+    #[must_use]
+    pub fn lineage(mut self, lineage: Lineage) -> Self {
+        self.lineage = Some(lineage);
+        self
+    }
+
+    /// Of its input only rows for which all of these are true make a difference.
+    #[must_use]
+    pub fn passes_only(mut self, comparisons: impl IntoIterator<Item = Comparison>) -> Self {
+        self.passes_only.extend(comparisons);
+        self
+    }
+
+    /// It makes use of [hints](BuildContext::hints).
+    #[must_use]
+    pub fn takes_hints(mut self) -> Self {
+        self.takes_hints = true;
         self
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Error, ErrorKind, Role, Snapshot};
+use gristmill_stage::{Comparison, Error, ErrorKind, Role, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -174,6 +174,9 @@ pub struct Open {
     /// Addresses that exist only during this run, by scheme.
     #[serde(default)]
     pub origins: BTreeMap<String, String>,
+    /// Comparisons of output columns without which a row makes no difference further on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Comparison>,
     /// Seconds between two heartbeats.
     pub heartbeat: f64,
     /// The snapshot whose parts came before; absent when there is nothing to restore.

@@ -45,6 +45,7 @@ fn conversation() -> Vec<(&'static str, Message)> {
         batch: BatchSize { rows: 8192, bytes: 1 << 20 },
         clock: 5_000_000,
         origins: [].into(),
+        hints: Vec::new(),
         heartbeat: 1.0,
         restored: None,
     };

@@ -21,6 +21,7 @@ mod read;
 mod reason;
 mod records;
 mod sample;
+mod skip;
 mod split;
 mod target;
 mod write;

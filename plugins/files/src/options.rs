@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use gristmill_stage::option::ByteSize;
-use gristmill_stage::{Error, Result};
+use gristmill_stage::{Error, Lineage, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,7 +33,8 @@ pub struct ReadOptions {
     /// Columns and their types; told from the first rows when left out. CSV columns are found by
     /// their names in the header, without a header by their order. `string` takes numbers and
     /// booleans of JSON as their text; `float64` takes `NaN` and `Infinity`, in JSON as texts; a
-    /// `timestamp` is RFC 3339, UTC where no offset is given.
+    /// `timestamp` is RFC 3339, UTC where no offset is given. Columns that no stage uses are not
+    /// looked at: a line is rejected when it is broken, or when a column that is used does not fit.
     #[serde(default)]
     columns: Option<Columns>,
     /// How many rows to look at when columns are not declared.
@@ -170,6 +171,19 @@ impl ReadOptions {
         Ok(Some(sample::csv(&names, first, delimiter)))
     }
 
+    /// Which of the columns can be left out when nobody uses them.
+    pub(crate) fn lineage(&self, format: Format, schema: &SchemaRef) -> Option<Lineage> {
+        let found = match format {
+            Format::Jsonl => true,
+            // Without names, how many values a record has is known from the columns alone.
+            Format::Csv | Format::Tsv => self.header || self.columns.is_some(),
+            Format::Lines => false,
+        };
+        let names = schema.fields().iter().map(|field| field.name());
+        let none = std::iter::empty::<String>;
+        found.then(|| names.fold(Lineage::new(), |lineage, name| lineage.makes(name, none())))
+    }
+
     /// The bytes of an input from `offset` on; of a pipe from where it stands.
     fn bytes(
         &self,
@@ -237,7 +251,8 @@ impl ReadOptions {
     ) -> Result<Option<Decoder>> {
         let delimiter = match format {
             Format::Jsonl => {
-                let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
+                let mut json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
+                json.retain(|name| schema.column_with_name(name).is_some());
                 return Ok(Some(Decoder::Jsonl(Jsonl::new(schema.clone(), json))));
             }
             Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
@@ -250,7 +265,10 @@ impl ReadOptions {
         let names = match header {
             Header::Names(names) => names,
             // By their order; a file without even a header has no rows either.
-            Header::Missing => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            Header::Missing => match (&self.columns, self.header) {
+                (Some(columns), false) => columns.0.iter().map(|(name, _)| name.clone()).collect(),
+                _ => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            },
             Header::Wait => return Ok(None),
         };
         let csv = Csv::new(schema.clone(), &names, delimiter).map_err(|missing| {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, ErrorKind, Next, Output, Planned, Result, Role, Snapshot,
-    Source, Stage, StageSpec,
+    BatchTarget, BuildContext, Comparison, Error, ErrorKind, Next, Output, Planned, Result, Role,
+    Snapshot, Source, Stage, StageSpec,
 };
 
 use crate::current::{Current, Position, failed, regular};
@@ -17,6 +17,7 @@ use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::pipe::Waiting;
 use crate::records::Part;
+use crate::skip::skip;
 use crate::split::Split;
 
 /// The kind `read`.
@@ -51,7 +52,10 @@ impl StageSpec for Read {
         if options.split.0 == 0 {
             return Err(Error::option("split", "no piece is that short").help("for example 8MiB"));
         }
-        let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
+        let schema = options.schema(format, &inputs)?;
+        let lineage = options.lineage(format, &schema);
+        let planned = Planned { lineage, ..Planned::emits(schema) }.holds(options.max_line.0);
+        let planned = planned.takes_hints();
         let regular_files = inputs.iter().filter(|input| regular(input));
         let planned = regular_files.fold(planned, |planned, input| match input {
             Input::File(path) => planned.reads(path),
@@ -109,6 +113,8 @@ struct Reader {
     options: ReadOptions,
     format: Format,
     schema: SchemaRef,
+    /// Rows for which one of these is not true are of no use.
+    hints: Vec<Comparison>,
     batch: BatchTarget,
     /// There when an input may have to be waited for.
     waiting: Option<Waiting>,
@@ -129,6 +135,7 @@ impl Reader {
             options,
             format,
             schema: context.output().clone(),
+            hints: context.hints().to_vec(),
             batch: context.batch(),
             waiting: None,
             files: VecDeque::new(),
@@ -225,7 +232,7 @@ impl Source for Reader {
                     )?;
                 }
                 if let Some(batch) = batch {
-                    out.emit(batch)?;
+                    out.emit(skip(batch, &self.hints)?)?;
                 }
             }
         }

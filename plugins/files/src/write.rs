@@ -6,7 +6,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use gristmill_stage::path::{check_append, check_replace};
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Snapshot, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Snapshot, Stage, StageSpec,
+    Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -130,7 +131,10 @@ impl StageSpec for Write {
             options.check()?;
         }
         options.encoder(input)?;
-        let planned = Planned::sink();
+        let planned = match &options.columns {
+            Some(columns) => Planned::sink().lineage(Lineage::new().needs(columns.clone())),
+            None => Planned::sink(),
+        };
         if stdout {
             return Ok(planned.blocks().single("there is one stdout"));
         }

@@ -26,8 +26,13 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Checks the options against the input.
-    pub(crate) fn new(options: &Options, input: &SchemaRef) -> Result<Self> {
+    /// Checks the options against the input. Of the kept columns it emits those that are `wanted`, or
+    /// all.
+    pub(crate) fn new(
+        options: &Options,
+        input: &SchemaRef,
+        wanted: Option<&SchemaRef>,
+    ) -> Result<Self> {
         let column = parsed_column(options, input)?;
         let charset = match &options.charset {
             None => None,
@@ -43,7 +48,9 @@ impl Layout {
             return Err(Error::option("max_depth", "must be at least 1"));
         }
         let compiled = format::compile(options)?;
-        let keep = kept_columns(options, column, input)?;
+        let wants = |name: &str| wanted.is_none_or(|wanted| wanted.index_of(name).is_ok());
+        let mut keep = kept_columns(options, column, input, &wants)?;
+        keep.retain(|index| wants(input.field(*index).name()));
         let mut output: Vec<_> = keep.iter().map(|at| input.fields()[*at].clone()).collect();
         for field in compiled.fields.iter() {
             if output.iter().any(|kept| *kept.name() == field.name) {
@@ -77,7 +84,12 @@ fn parsed_column(options: &Options, input: &SchemaRef) -> Result<usize> {
     Ok(index)
 }
 
-fn kept_columns(options: &Options, parsed: usize, input: &SchemaRef) -> Result<Vec<usize>> {
+fn kept_columns(
+    options: &Options,
+    parsed: usize,
+    input: &SchemaRef,
+    wants: &dyn Fn(&str) -> bool,
+) -> Result<Vec<usize>> {
     let all = 0..input.fields().len();
     let names = match &options.keep {
         None => return Ok(all.filter(|index| *index != parsed).collect()),
@@ -85,7 +97,7 @@ fn kept_columns(options: &Options, parsed: usize, input: &SchemaRef) -> Result<V
         Some(Keep::Columns(names)) => names,
     };
     let mut keep = Vec::with_capacity(names.len());
-    for (at, name) in names.iter().enumerate() {
+    for (at, name) in names.iter().enumerate().filter(|(_, name)| wants(name)) {
         let place = format!("keep[{at}]");
         let Some((index, _)) = input.column_with_name(name) else {
             let message = format!("the input has no column `{name}` to keep");

@@ -6,8 +6,8 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, ErrorKind, Output, Planned, Result, Role, Snapshot, Stage,
-    StageSpec, Transform,
+    BatchTarget, BuildContext, Error, ErrorKind, Lineage, Output, Planned, Result, Role, Snapshot,
+    Stage, StageSpec, Transform,
 };
 
 use crate::cells::{Cells, Misfit};
@@ -40,7 +40,10 @@ with:
 
     fn plan(options: &Options, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::internal("parse was planned without an input"))?;
-        Ok(Planned::emits(Layout::new(options, input)?.output))
+        let layout = Layout::new(options, input, None)?;
+        let kept = layout.keep.iter().map(|index| input.field(*index).name());
+        let lineage = kept.fold(Lineage::new(), Lineage::passes).needs([&layout.name]);
+        Ok(Planned::emits(layout.output).lineage(lineage))
     }
 
     fn build(options: Options, context: BuildContext) -> Result<Stage> {
@@ -68,7 +71,7 @@ struct Parser {
 
 impl Parser {
     fn new(options: &Options, context: &BuildContext) -> Result<Self> {
-        let layout = Layout::new(options, context.input())?;
+        let layout = Layout::new(options, context.input(), Some(context.output()))?;
         let lenient = options.on_error == OnError::Null;
         let max_bytes = usize::try_from(options.max_bytes.0).unwrap_or(usize::MAX);
         let row_limit = options.max_bytes.0.saturating_mul(ROW_FACTOR);

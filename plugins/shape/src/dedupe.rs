@@ -10,8 +10,8 @@ use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::{
-    BuildContext, Error, ErrorKind, Output, Planned, Result, Role, Snapshot, Stage, StageSpec,
-    State, Transform,
+    BuildContext, Error, ErrorKind, Lineage, Output, Planned, Result, Role, Snapshot, Stage,
+    StageSpec, State, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -92,7 +92,9 @@ impl StageSpec for Dedupe {
             );
         }
         let names = columns.into_iter().map(|index| input.field(index).name().clone());
-        Ok(Planned::emits(input.clone()).keyed(names).holds(options.memory.0))
+        let names: Vec<String> = names.collect();
+        let lineage = Lineage::carries(input, names.iter().cloned());
+        Ok(Planned::emits(input.clone()).lineage(lineage).keyed(names).holds(options.memory.0))
     }
 
     fn build(options: DedupeOptions, context: BuildContext) -> Result<Stage> {

@@ -3,7 +3,8 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Snapshot, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Snapshot, Stage, StageSpec,
+    Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,7 +37,8 @@ impl StageSpec for Limit {
 
     fn plan(_: &LimitOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::schema("`limit` has no input"))?;
-        Ok(Planned::emits(input.clone()).single("it counts all rows"))
+        let lineage = Lineage::carries(input, [""; 0]);
+        Ok(Planned::emits(input.clone()).lineage(lineage).single("it counts all rows"))
     }
 
     fn build(options: LimitOptions, context: BuildContext) -> Result<Stage> {

@@ -5,7 +5,8 @@ use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Snapshot, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Snapshot, Stage, StageSpec,
+    Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -117,6 +118,7 @@ impl StageSpec for Sample {
             Choice::Rows(_) => Planned::emits(plain::schema_of(input)).holds(options.memory.0),
             Choice::Rate(_) | Choice::Every(_) => Planned::emits(input.clone()),
         };
+        let planned = planned.lineage(Lineage::carries(input, options.by.iter().cloned()));
         Ok(match options.by.is_empty() {
             true => planned.single("the place of a row among all rows decides whether it stays"),
             false => planned,

@@ -9,8 +9,8 @@ use arrow_schema::SchemaRef;
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::path::check_replace;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, Output, Planned, Result, Role, Snapshot, Stage, StageSpec,
-    Transform,
+    BatchTarget, BuildContext, Error, Lineage, Output, Planned, Result, Role, Snapshot, Stage,
+    StageSpec, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,8 @@ impl StageSpec for Sort {
     fn plan(options: &SortOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::schema("`sort` has no input"))?;
         let output = plain::schema_of(input);
-        Keys::new(&output, &options.by.columns(&output)?)?;
+        let by = options.by.columns(&output)?;
+        Keys::new(&output, &by)?;
         if options.memory.0 < LEAST_MEMORY {
             let text = format!("{} are too few to sort in", options.memory);
             return Err(Error::option("memory", text).help("at least 1MiB"));
@@ -69,7 +70,9 @@ impl StageSpec for Sort {
         if let Some(folder) = &options.spill {
             check_replace(&folder.join("gristmill-sort")).map_err(|error| error.at("spill"))?;
         }
-        let planned = Planned::emits(output).holds(options.memory.0);
+        let by = by.iter().map(|(index, _)| input.field(*index).name());
+        let lineage = Lineage::carries(input, by);
+        let planned = Planned::emits(output).lineage(lineage).holds(options.memory.0);
         Ok(planned.single("all rows are put in one order"))
     }
 

@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_row::Rows;
 use arrow_schema::SchemaRef;
 use gristmill_stage::option::ByteSize;
-use gristmill_stage::{BuildContext, Error, Planned, Result, Role, Stage, StageSpec};
+use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use hashbrown::HashMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -58,7 +58,10 @@ impl StageSpec for Top {
         }
         let output = plain::schema_of(input);
         Ranking::new(options, &output)?;
-        let planned = Planned::emits(output).holds(options.memory.0);
+        let by = options.by.columns(&output)?.into_iter();
+        let by = by.map(|(index, _)| input.field(index).name());
+        let lineage = Lineage::carries(input, by.chain(&options.group_by));
+        let planned = Planned::emits(output).lineage(lineage).holds(options.memory.0);
         Ok(match options.group_by.as_slice() {
             [] => planned.single("all rows are compared; with `group_by` it can have more"),
             columns => planned.keyed(columns.iter().cloned()),

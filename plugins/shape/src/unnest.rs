@@ -9,8 +9,8 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_select::take::take;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, ErrorKind, Output, Planned, Result, Role, Snapshot, Stage,
-    StageSpec, State, Transform,
+    BatchTarget, BuildContext, Error, ErrorKind, Lineage, Output, Planned, Result, Role, Snapshot,
+    Stage, StageSpec, State, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -157,7 +157,8 @@ impl StageSpec for Unnest {
 
     fn plan(options: &UnnestOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::schema("`unnest` has no input"))?;
-        Ok(Planned::emits(options.shape(input)?.output))
+        let lineage = Lineage::carries(input, [options.column.as_str()]);
+        Ok(Planned::emits(options.shape(input)?.output).lineage(lineage))
     }
 
     fn build(options: UnnestOptions, context: BuildContext) -> Result<Stage> {

@@ -7,7 +7,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Stage, StageSpec, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -51,9 +51,11 @@ impl StageSpec for Route {
 
     fn plan(options: &RouteOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::internal("a route was planned without input"))?;
-        compile(options, input, SystemTime::UNIX_EPOCH)?;
+        let conditions = compile(options, input, SystemTime::UNIX_EPOCH)?;
+        let columns = conditions.iter().flat_map(|condition| &condition.facts().columns);
+        let lineage = Lineage::carries(input, columns);
         let names = options.routes.0.iter().map(|(name, _)| name.as_str());
-        Ok(Planned::emits(input.clone()).ports(names.chain([REST])))
+        Ok(Planned::emits(input.clone()).lineage(lineage).ports(names.chain([REST])))
     }
 
     fn build(options: RouteOptions, context: BuildContext) -> Result<Stage> {

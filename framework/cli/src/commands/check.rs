@@ -105,6 +105,9 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
     if !stage.ports.is_empty() {
         writeln!(out, "    by:  {}", stage.ports.join(", "))?;
     }
+    if stage.role == Role::Source {
+        describe_use(stage, out)?;
+    }
     for path in stage.reads.iter().take(READS) {
         writeln!(out, "    reads {}", path.display())?;
     }
@@ -118,6 +121,21 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
         writeln!(out, "    {note}")?;
     }
     writeln!(out)
+}
+
+/// What a source is spared.
+fn describe_use(stage: &StagePlan, out: &mut String) -> fmt::Result {
+    let (read, all) = (stage.output.fields(), stage.offered.fields());
+    if read.len() < all.len() {
+        let names: Vec<_> = read.iter().map(|field| field.name().as_str()).collect();
+        let (some, all, names) = (read.len(), all.len(), names.join(", "));
+        writeln!(out, "    reads {some} of {all} columns: {names}")?;
+    }
+    if stage.hints.is_empty() {
+        return Ok(());
+    }
+    let hints: Vec<_> = stage.hints.iter().map(ToString::to_string).collect();
+    writeln!(out, "    pushed down: {}", hints.join(" AND "))
 }
 
 fn describe_edge(plan: &Plan, id: EdgeId, out: &mut String) -> fmt::Result {

@@ -11,7 +11,7 @@ use arrow_select::filter::filter_record_batch;
 use arrow_select::take::take;
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Stage, StageSpec, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -181,7 +181,8 @@ impl StageSpec for Lookup {
                 .help("write what comes from the pipe to a file first"));
         }
         let shape = options.shape(input, &read.output)?;
-        let planned = Planned::emits(shape.output).holds(options.memory.0);
+        let lineage = Lineage::carries(input, options.on.each("on").map(|(_, ours, _)| ours));
+        let planned = Planned::emits(shape.output).lineage(lineage).holds(options.memory.0);
         Ok(read.reads.into_iter().fold(planned, Planned::reads))
     }
 

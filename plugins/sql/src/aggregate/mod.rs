@@ -9,7 +9,7 @@ mod table;
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BuildContext, Error, Planned, Result, Role, Stage, StageSpec};
+use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -61,7 +61,8 @@ impl StageSpec for Aggregate {
         let input =
             input.ok_or_else(|| Error::internal("an aggregate was planned without input"))?;
         let prepared = Prepared::new(options, input, SystemTime::UNIX_EPOCH)?;
-        let planned = Planned::emits(prepared.output);
+        let lineage = Lineage::new().needs(prepared.columns);
+        let planned = Planned::emits(prepared.output).lineage(lineage);
         Ok(match &options.group_by {
             group_by if is_empty(group_by) => {
                 planned.single("without `group_by` all rows are one group")

@@ -1,5 +1,6 @@
 //! From the options of `aggregate` to what is evaluated, gathered and computed at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,6 +19,7 @@ use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
 use super::table::GroupTable;
 use super::{AggregateOptions, is_empty};
+use crate::checked::checked;
 use crate::columns::{computed, key_type, type_name};
 use crate::expression::{Compiled, Scope};
 use crate::functions::Functions;
@@ -28,6 +30,8 @@ use crate::wording;
 pub(crate) struct Prepared {
     /// What is evaluated for each batch: the keys first.
     pub(crate) inputs: Vec<Compiled>,
+    /// The columns of the input that the expressions name.
+    pub(crate) columns: BTreeSet<String>,
     /// The types of the keys.
     pub(crate) key_types: Vec<DataType>,
     /// The aggregates.
@@ -54,6 +58,11 @@ impl Prepared {
         let functions = Functions::new();
         let scope = Scope::new(&functions, Arc::clone(input), now)?;
         let (keys, mut inputs) = keys(&options.group_by, &scope)?;
+        let facts = inputs.iter().flat_map(|key| &key.facts().columns);
+        let mut columns: BTreeSet<String> = facts.cloned().collect();
+        if let Select::Columns(names) = &options.group_by {
+            columns.extend(names.iter().cloned());
+        }
         let all = Scope::new(&functions, with_keys(input, &keys), now)?;
 
         let mut aggregates = Aggregates {
@@ -71,7 +80,10 @@ impl Prepared {
                 )
                 .help("give it another name"));
             }
-            let expr = aggregates.split(all.parse(&text.0, &at)?, &scope, &at)?;
+            let parsed = all.parse(&text.0, &at)?;
+            let named = parsed.column_refs().into_iter().map(|column| column.name.clone());
+            columns.extend(named.filter(|name| input.column_with_name(name).is_some()));
+            let expr = aggregates.split(parsed, &scope, &at)?;
             for (name, aggregate) in &aggregates.found[slots.len()..] {
                 slots.push(slot(name, aggregate, &scope, &mut inputs, &at)?);
             }
@@ -93,6 +105,7 @@ impl Prepared {
         Ok(Self {
             input_types: inputs.iter().map(|input| input.data_type().clone()).collect(),
             inputs,
+            columns,
             key_types: keys.iter().map(|key| key.data_type().clone()).collect(),
             slots: slots.into_iter().map(|(slot, _)| slot).collect(),
             gathered,
@@ -206,6 +219,8 @@ fn slot(
     .map_err(|error| scope.type_error(aggregate, &error, at))?;
 
     let mut add = |code: Arc<dyn PhysicalExpr>| -> Result<usize> {
+        let code = checked(code, scope.schema())
+            .map_err(|error| scope.type_error(aggregate, &error, at))?;
         let known = inputs.iter().position(|known| **known.code() == *code);
         if let (Some(known), false) = (known, aggregate.is_volatile()) {
             // A key can be emitted as another type than the column has.

@@ -19,6 +19,7 @@ fn replace(stage: &mut StagePlan, kind: &str, options: Value) {
     (stage.mode, stage.workers, stage.scales) = (Mode::Pooled, 1, false);
     (stage.holds, stage.blocks) = (0, false);
     stage.writes.clear();
+    stage.hints.clear();
     stage.notes.clear();
 }
 
@@ -47,6 +48,8 @@ pub fn cap(plan: &mut Plan, rows: u64) {
         let edge = plan.edges.len() + new_edges.len();
         let mut after = source.clone();
         after.name = format!("{} (capped)", source.name);
+        // So many rows of the source, and not so many that are of use.
+        source.hints.clear();
         after.role = Role::Transform;
         after.input = source.output.clone();
         after.inputs = vec![edge];

@@ -304,6 +304,7 @@ fn build(
         .with_restored(restored)
         .with_resumable(false)
         .with_waker(bell.clone().into())
+        .with_hints(open.hints.clone())
         .with_origins(Arc::new(origins))
         .with_runtime(Arc::new(move || own.handle()));
     let stage = guarded(|| kind.build(&open.options, context))?;
