@@ -7,8 +7,9 @@ use encoding_rs::Encoding;
 use gristmill_stage::{Error, Result};
 
 use crate::format::{self, Compiled};
-use crate::options::{Keep, OnError, Options};
+use crate::options::{Format, Keep, OnError, Options};
 use crate::text::is_text;
+use crate::time::Zone;
 
 /// Everything that is known before the first row.
 pub(crate) struct Layout {
@@ -42,14 +43,17 @@ impl Layout {
         if options.max_depth == 0 {
             return Err(Error::option("max_depth", "must be at least 1"));
         }
+        Zone::new(options.zone.as_deref(), "zone")?;
         let compiled = format::compile(options)?;
         let keep = kept_columns(options, column, input)?;
         let mut output: Vec<_> = keep.iter().map(|at| input.fields()[*at].clone()).collect();
         for field in compiled.fields.iter() {
             if output.iter().any(|kept| *kept.name() == field.name) {
-                let place = match options.fields.0.is_empty() {
-                    true => "pattern".to_owned(),
-                    false => format!("fields.{}", field.name),
+                let place = match (options.fields.0.is_empty(), options.format) {
+                    (true, Format::Regex | Format::Pattern) => "pattern".to_owned(),
+                    (true, Format::Csv) => "columns".to_owned(),
+                    (true, _) => "format".to_owned(),
+                    (false, _) => format!("fields.{}", field.name),
                 };
                 let message = format!("the column `{}` of the input is kept already", field.name);
                 return Err(Error::option(place, message)

@@ -115,7 +115,7 @@ fn wrong_options_name_their_place() {
         (with("pattern", json!("a")), "pattern"),
         (with("pattern", json!("(?<n>a)")), "pattern"),
         (with("fields", json!({"x": "y"})), "fields.x"),
-        (with("format", json!("xml")), "format"),
+        (with("format", json!("tsv")), "format"),
         (json!({"format": "regex"}), ""),
         (json!({"format": "html", "pattern": "a", "fields": {"x": "a"}}), "pattern"),
     ] {
