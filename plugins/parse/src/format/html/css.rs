@@ -20,6 +20,7 @@ pub(super) struct Css {
     list: SelectorList<Simple>,
     /// What an element must have to match, for each selector of the list.
     needs: Vec<Need>,
+    text: String,
     /// Whether it is `:scope` alone.
     scope: bool,
 }
@@ -52,7 +53,12 @@ impl Css {
                     .help("write it like `h1`, `.price` or `ul.list > li a[href]`")
             })?;
         let needs = list.slice().iter().map(need).collect();
-        Ok(Self { list, needs, scope: text.trim() == ":scope" })
+        Ok(Self { list, needs, text: text.to_owned(), scope: text.trim() == ":scope" })
+    }
+
+    /// The selector as it is written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether it is `:scope` alone: the element of a row.

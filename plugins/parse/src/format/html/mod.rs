@@ -3,6 +3,7 @@
 mod charset;
 mod css;
 mod page;
+mod stream;
 
 use encoding_rs::Encoding;
 use gristmill_stage::{Error, Result};
@@ -10,6 +11,7 @@ use scraper::{ElementRef, Html, Node};
 use selectors::context::SelectorCaches;
 
 use self::css::Css;
+use self::stream::Stream;
 use super::{Extract, Found, Locator, no_fields, written};
 use crate::cells::{Cells, Misfit};
 use crate::field::Field;
@@ -36,7 +38,12 @@ pub(super) fn compile(options: &Options) -> Result<Found> {
         return Err(no_fields("fields: { title: h1, link: { css: a, attr: href } }"));
     }
     let max_depth = options.max_depth;
-    let extract = Pages { wanted, rows, max_depth, open: Vec::new(), text: String::new() };
+    let simple: Vec<_> = wanted.iter().map(|w| (w.css.text(), &w.part, w.all)).collect();
+    let stream = match rows {
+        None => Stream::new(&simple, max_depth),
+        Some(_) => None,
+    };
+    let extract = Pages { wanted, rows, max_depth, stream, open: Vec::new(), text: String::new() };
     Ok(Found { fields, extract: Box::new(extract) })
 }
 
@@ -85,6 +92,8 @@ struct Pages {
     /// The elements that are rows.
     rows: Option<Css>,
     max_depth: u32,
+    /// Finds the fields without a tree where a page and all fields allow it.
+    stream: Option<Stream>,
     /// The fields that are still looked for in the page, or the row, at hand.
     open: Vec<usize>,
     /// The text of the element at hand.
@@ -102,6 +111,11 @@ impl Extract for Pages {
     }
 
     fn extract(&mut self, text: &str, cells: &mut Cells) -> Result<(), Misfit> {
+        if let Some(stream) = &mut self.stream
+            && let Ok(found) = stream.find(text, cells)
+        {
+            return found;
+        }
         let page = page::parse(text, self.max_depth)?;
         if self.rows.is_some() {
             return self.rows(&page, text.len(), cells);
