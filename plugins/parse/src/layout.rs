@@ -6,6 +6,7 @@ use arrow_schema::{Schema, SchemaRef};
 use encoding_rs::Encoding;
 use gristmill_stage::{Error, Result};
 
+use crate::charset::can_label;
 use crate::format::{self, Compiled};
 use crate::options::{Format, Keep, OnError, Options};
 use crate::text::is_text;
@@ -24,6 +25,8 @@ pub(crate) struct Layout {
     pub(crate) compiled: Compiled,
     /// The charset of the bytes, when the options name it.
     pub(crate) charset: Option<&'static Encoding>,
+    /// The column that says what it is.
+    pub(crate) charset_column: Option<usize>,
 }
 
 impl Layout {
@@ -37,6 +40,7 @@ impl Layout {
                     .help("write it like `utf-8`, `windows-1252` or `shift_jis`")
             })?),
         };
+        let charset_column = charset_column(options, input)?;
         if options.max_bytes.0 == 0 {
             return Err(Error::option("max_bytes", "must be at least 1"));
         }
@@ -62,7 +66,7 @@ impl Layout {
             output.push(Arc::new(field.arrow(options.on_error == OnError::Null)));
         }
         let (name, output) = (options.column.clone(), Arc::new(Schema::new(output)));
-        Ok(Self { column, name, keep, output, compiled, charset })
+        Ok(Self { column, name, keep, output, compiled, charset, charset_column })
     }
 }
 
@@ -79,6 +83,28 @@ fn parsed_column(options: &Options, input: &SchemaRef) -> Result<usize> {
             .help("name a column of text or bytes"));
     }
     Ok(index)
+}
+
+fn charset_column(options: &Options, input: &SchemaRef) -> Result<Option<usize>> {
+    let Some(name) = &options.charset_column else {
+        return Ok(None);
+    };
+    if options.charset.is_some() {
+        let message = "`charset` and `charset_column` exclude each other";
+        return Err(Error::option("charset_column", message)
+            .help("`charset` holds, whatever is said of the bytes"));
+    }
+    let Some((index, field)) = input.column_with_name(name) else {
+        let message = format!("the input has no column `{name}` for the charset");
+        return Err(Error::column(name, message).at("charset_column"));
+    };
+    if !can_label(field.data_type()) {
+        let message = format!("column `{name}` is of type {}, not text", field.data_type());
+        return Err(Error::column(name, message)
+            .at("charset_column")
+            .help("name a column of text, or the `headers` of `fetch`"));
+    }
+    Ok(Some(index))
 }
 
 fn kept_columns(options: &Options, parsed: usize, input: &SchemaRef) -> Result<Vec<usize>> {

@@ -4,6 +4,7 @@
 //! gives typed columns. A row that does not fit is rejected with the reason.
 
 mod cells;
+mod charset;
 mod convert;
 mod field;
 mod format;

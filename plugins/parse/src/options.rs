@@ -70,11 +70,19 @@ pub(crate) struct Options {
     /// `null` keeps it with null in the fields that could not be read.
     #[serde(default)]
     pub(crate) on_error: OnError,
-    /// The charset of a column of bytes, such as `windows-1252`. When left out: from the byte order
-    /// mark, else for html from `<meta charset>`, else UTF-8. Bytes that are wrong in the charset
-    /// become U+FFFD.
+    /// The charset of a column of bytes, such as `windows-1252`, whatever the bytes and others say.
+    /// When left out, as in browsers: the byte order mark, else `charset_column`, else for html
+    /// `<meta charset>` in the first 1024 bytes and for xml its declaration, else a guess if
+    /// `guess_charset` is on, else UTF-8. Bytes that are wrong in the charset become U+FFFD.
     #[serde(default)]
     pub(crate) charset: Option<String>,
+    /// The column that says what the charset is: a text such as `text/html; charset=koi8-r` or
+    /// `koi8-r`, or a map with a `content-type`, as the `headers` of `fetch`.
+    #[serde(default)]
+    pub(crate) charset_column: Option<String>,
+    /// Guess the charset from the bytes when nothing says it.
+    #[serde(default)]
+    pub(crate) guess_charset: bool,
     /// A longer text does not fit.
     #[serde(default = "Options::ten_mebibytes")]
     pub(crate) max_bytes: ByteSize,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use encoding_rs::Encoding;
 use gristmill_stage::{
     BatchTarget, BuildContext, Clock, Error, Output, Planned, Result, Role, Snapshot, Stage,
     StageSpec, Transform,
@@ -14,6 +15,7 @@ use gristmill_stage::{
 
 use self::rest::{Held, Rest};
 use crate::cells::{Cells, Misfit};
+use crate::charset::{Charset, Labels};
 use crate::layout::Layout;
 use crate::options::{OnError, Options};
 use crate::text::{Raw, Texts};
@@ -67,6 +69,7 @@ struct Parser {
     cells: Cells,
     lenient: bool,
     max_bytes: usize,
+    guess: bool,
     target: BatchTarget,
     clock: Arc<dyn Clock>,
     /// The batch of which not all has come out yet.
@@ -83,7 +86,8 @@ impl Parser {
         let cells = Cells::new(layout.compiled.fields.clone(), row_limit, lenient);
         let rest = Rest::restore(context.restored(), context.input())?;
         let (target, clock) = (context.batch(), context.clock().clone());
-        Ok(Self { layout, cells, lenient, max_bytes, target, clock, rest })
+        let guess = options.guess_charset;
+        Ok(Self { layout, cells, lenient, max_bytes, guess, target, clock, rest })
     }
 
     /// Parses what is left of the batch until an output batch is full or its rows are at their end,
@@ -109,13 +113,16 @@ impl Parser {
         let column = rest.batch.column(self.layout.column).clone();
         let texts = Texts::new(&column)
             .ok_or_else(|| Error::internal("the parsed column is not of the planned type"))?;
+        let labels = self.layout.charset_column.map(|at| rest.batch.column(at).clone());
+        let labels = labels.as_ref().and_then(|column| Labels::new(column));
         self.layout.compiled.extract.now(self.clock.wall());
         let mut rejects = Rejects { batch: &rest.batch, group: None };
         let mut origins = Vec::with_capacity(self.target.rows.min(rest.batch.num_rows()));
         while rest.next < rest.batch.num_rows() && !self.is_full() {
             let row = rest.next;
             let before = self.cells.rows();
-            let misfit = self.row(texts.get(row));
+            let sent = labels.as_ref().and_then(|labels| labels.get(row));
+            let misfit = self.row(texts.get(row), sent);
             let origin = u32::try_from(row)
                 .map_err(|_| Error::internal("a batch of more than 4 billion rows"))?;
             origins.extend(std::iter::repeat_n(origin, self.cells.rows() - before));
@@ -143,11 +150,11 @@ impl Parser {
 
     /// Parses one input row: its output rows are then added, or taken back. Says why it does not
     /// fit, or why not all of them do.
-    fn row(&mut self, raw: Option<Raw<'_>>) -> Option<Misfit> {
+    fn row(&mut self, raw: Option<Raw<'_>>, sent: Option<&'static Encoding>) -> Option<Misfit> {
         self.cells.begin_text();
         let parsed = match self.layout.compiled.extract.gives_rows() {
-            true => self.parse(raw),
-            false => self.parse(raw).and_then(|()| self.cells.end_row()),
+            true => self.parse(raw, sent),
+            false => self.parse(raw, sent).and_then(|()| self.cells.end_row()),
         };
         match parsed {
             Err(_) if self.lenient => {
@@ -163,7 +170,11 @@ impl Parser {
         }
     }
 
-    fn parse(&mut self, raw: Option<Raw<'_>>) -> Result<(), Misfit> {
+    fn parse(
+        &mut self,
+        raw: Option<Raw<'_>>,
+        sent: Option<&'static Encoding>,
+    ) -> Result<(), Misfit> {
         let Some(raw) = raw else {
             return Err(Misfit(format!("column `{}` is null", self.layout.name)));
         };
@@ -174,7 +185,12 @@ impl Parser {
             )));
         }
         let extract = &mut self.layout.compiled.extract;
-        let text = raw.decode(self.layout.charset, extract.declared());
+        let text = raw.decode(Charset {
+            forced: self.layout.charset,
+            sent,
+            declared: extract.declared(),
+            guess: self.guess,
+        });
         extract.extract(&text, &mut self.cells)
     }
 }

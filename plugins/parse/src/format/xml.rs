@@ -1,6 +1,7 @@
 //! XML, by paths, in one pass and without a tree. Entities that a document declares are not known,
 //! so none can grow, and nothing outside of the text is read.
 
+use encoding_rs::Encoding;
 use gristmill_stage::{Error, Result};
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
@@ -8,6 +9,7 @@ use quick_xml::reader::Reader;
 
 use super::{Extract, Found, Locator, no_fields, written};
 use crate::cells::{Cells, Misfit};
+use crate::charset::{HEAD, by_label};
 use crate::field::Field;
 use crate::options::Options;
 
@@ -118,6 +120,10 @@ struct Xml {
 impl Extract for Xml {
     fn gives_rows(&self) -> bool {
         self.rows.is_some()
+    }
+
+    fn declared(&self) -> fn(&[u8]) -> Option<&'static Encoding> {
+        declared
     }
 
     fn extract(&mut self, text: &str, cells: &mut Cells) -> Result<(), Misfit> {
@@ -250,6 +256,16 @@ impl Xml {
         }
         Ok(())
     }
+}
+
+/// The encoding in `<?xml version="1.0" encoding="…"?>`.
+fn declared(text: &[u8]) -> Option<&'static Encoding> {
+    let text = text.get(..HEAD).unwrap_or(text).strip_prefix(b"<?xml")?;
+    let text = text.get(..memchr::memmem::find(text, b"?>")?)?;
+    let at = memchr::memmem::find(text, b"encoding")?;
+    let value = text.get(at + 8..)?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let (quote, inside) = value.split_first()?;
+    by_label(inside.get(..memchr::memchr(*quote, inside)?)?)
 }
 
 fn not_xml(what: &str) -> Misfit {
