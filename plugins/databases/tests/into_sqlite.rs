@@ -239,7 +239,12 @@ fn a_locked_database_is_waited_for() {
     let world = World::new(json!({ "timeout": "3s" }));
     let other = world.sql("CREATE TABLE t (id); BEGIN IMMEDIATE; INSERT INTO t VALUES (0)");
     // Time is simulated: the wait is over at once.
-    let error = world.write(&batch).unwrap_err().to_string();
+    let harness = Harness::new();
+    let sink = kind("sqlite");
+    let mut stage = harness.build(sink.as_ref(), &world.options, Some(&batch.schema())).unwrap();
+    let error = stage.run_transform([batch.clone()]).unwrap_err().to_string();
+    assert!(harness.clock().now() >= std::time::Duration::from_secs(3), "it waited");
+    drop(stage);
     assert!(error.contains("was locked by another program for 3s"), "{error}");
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(world.write(&batch).unwrap().rejected_rows(), 0);

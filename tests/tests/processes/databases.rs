@@ -39,10 +39,13 @@ fn killed(mark: u64, plan: Plan) -> Report {
         let over = over.clone();
         move || {
             let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-            while !over.load(Ordering::Relaxed) {
+            // Not for ever: on a slow machine, what is published in one go would never come to its end.
+            let mut kills = 0;
+            while !over.load(Ordering::Relaxed) && kills < 30 {
                 thread::sleep(Duration::from_millis(u64::from(rng.next_u32() % 60)));
                 for pid in of_run(mark) {
                     if rng.next_u32().is_multiple_of(2) {
+                        kills += 1;
                         kill(pid);
                     }
                 }
