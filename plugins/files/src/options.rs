@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::current::{Current, Header, Position, failed, open_at, regular, unnamed};
 use crate::decode::{Csv, Decoder, Jsonl, values};
-use crate::format::{Columns, Format};
+use crate::format::{Columns, Format, is_database};
 use crate::paths::{Input, Paths};
 use crate::pipe::{Pipe, Waiting};
 use crate::quotes::Quotes;
@@ -80,7 +80,10 @@ impl ReadOptions {
                 "format",
                 format!("the format of {} is not known by its name", input.name()),
             )
-            .help("one of `jsonl`, `csv`, `tsv`, `lines`")
+            .help(match is_database(&input.name()) {
+                true => "this is a database; export the table, to CSV for instance",
+                false => "one of `jsonl`, `csv`, `tsv`, `lines`",
+            })
         };
         let mut found = self.format;
         for input in inputs.iter().filter(|_| self.format.is_none()) {

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::encode::Encoder;
-use crate::format::Format;
+use crate::format::{Format, is_database};
 use crate::target::{Aside, Target};
 
 /// The kind `write`.
@@ -77,7 +77,10 @@ impl WriteOptions {
         let stdout = || (self.path == "-").then_some(WriteFormat::Jsonl);
         self.format.or(known).or_else(stdout).ok_or_else(|| {
             let text = format!("the format of `{}` is not known by its name", self.path);
-            Error::option("format", text).help("one of `jsonl`, `csv`, `tsv`")
+            Error::option("format", text).help(match is_database(&self.path) {
+                true => "`type: sqlite` writes a database",
+                false => "one of `jsonl`, `csv`, `tsv`",
+            })
         })
     }
 

@@ -1,11 +1,17 @@
 //! Every built-in kind keeps the contract of a stage, with several sets of options and inputs each.
 //!
 //! A kind that is added to a registry and not to the tables here fails the last test.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 mod aggregate;
 mod broken;
 mod case;
+mod databases;
 mod fetch;
 mod files;
 mod float_keys;
@@ -13,6 +19,8 @@ mod flow;
 mod generate;
 mod parse;
 mod rows;
+#[path = "../../../plugins/databases/tests/common/server.rs"]
+mod server;
 mod shape;
 
 use std::collections::BTreeSet;
@@ -25,8 +33,9 @@ use case::{Case, World};
 /// Adds the kinds of a crate.
 type Register = fn(&mut Registry);
 
-const PLUGINS: [(&str, Register); 8] = [
+const PLUGINS: [(&str, Register); 9] = [
     ("broken", gristmill_broken::register),
+    ("databases", gristmill_databases::register),
     ("fetch", gristmill_fetch::register),
     ("files", gristmill_files::register),
     ("flow", gristmill_flow::register),
@@ -37,9 +46,11 @@ const PLUGINS: [(&str, Register); 8] = [
 ];
 
 /// Every table of cases.
-const TABLES: [fn(&World) -> Vec<Case>; 9] = [
+const TABLES: [fn(&World) -> Vec<Case>; 11] = [
     aggregate::cases,
     broken::cases,
+    databases::postgres,
+    databases::sqlite,
     fetch::cases,
     files::cases,
     flow::cases,
@@ -71,6 +82,16 @@ fn aggregate_conforms() {
 #[test]
 fn broken_and_unseen_conform() {
     run(broken::cases);
+}
+
+#[test]
+fn postgres_conforms() {
+    run(databases::postgres);
+}
+
+#[test]
+fn sqlite_conforms() {
+    run(databases::sqlite);
 }
 
 #[test]

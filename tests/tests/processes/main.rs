@@ -10,6 +10,9 @@
 )]
 
 mod children;
+mod databases;
 mod deaths;
 mod kept;
 mod mill;
+#[path = "../../../plugins/databases/tests/common/server.rs"]
+mod server;
