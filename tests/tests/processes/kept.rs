@@ -42,11 +42,13 @@ fn killed_times(most: usize, rows: usize, mark: u64, stages: &[&str]) -> Report 
                     }
                 }
             }
+            kills
         })
     };
     let report = run(&format!("mode: process, limits: {{ open_files: {mark} }}"));
     over.store(true, Ordering::Relaxed);
-    killer.join().unwrap();
+    let kills = killer.join().unwrap();
+    assert!(kills > 0 || most == usize::MAX, "no child was seen");
     assert!(matches!(report.outcome, Outcome::Done), "{:?}", report.outcome);
     let sorted = || {
         let mut rows: Vec<String> =
@@ -115,7 +117,6 @@ fn stages_with_several_outputs() {
             "{ name: all, type: filter, from: [thirds, lows, others], with: { where: true } }",
         ],
     );
-    assert!(restarts(&report) > 0, "nobody was killed");
     let rows = |name| stage(&report, name).sent.rows;
     assert_eq!([rows("thirds"), rows("lows"), rows("others")], [6667, 3333, 10_000]);
 }
@@ -128,7 +129,6 @@ fn stages_that_keep_rows_on_disk() {
         spill.path().display()
     );
     let report = killed_times(4, 20_000, 1004, &[&sort, "{ type: limit, with: { rows: 15000 } }"]);
-    assert!(restarts(&report) > 0, "nobody was killed");
     assert_eq!(stage(&report, "limit").sent.rows, 15_000);
 }
 
@@ -143,6 +143,5 @@ fn stages_that_keep_keys_and_the_best_rows() {
             "{ name: best, type: top, RUN, with: { by: n desc, rows: 1000, group_by: [key] } }",
         ],
     );
-    assert!(restarts(&report) > 0, "nobody was killed");
     assert_eq!(stage(&report, "best").sent.rows, 7000);
 }
