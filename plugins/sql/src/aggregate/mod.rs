@@ -1,6 +1,9 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
+mod keys;
 mod plan;
+mod quantiles;
+mod sketch;
 mod slot;
 mod split;
 mod stage;

@@ -140,7 +140,12 @@ fn keys(group_by: &GroupBy, scope: &Scope<'_>) -> Result<(Vec<FieldRef>, Vec<Com
             Some(field) => field.clone().with_data_type(data_type.clone()),
             None => computed(name, &data_type),
         };
-        keys.push((Arc::new(field), compiled.with_type(data_type)));
+        let compiled = match compiled.data_type() {
+            // The table looks up the values of a dictionary, not those of the rows.
+            DataType::Dictionary(_, values) if **values == data_type => compiled,
+            _ => compiled.with_type(data_type),
+        };
+        keys.push((Arc::new(field), compiled));
         Ok(())
     };
     match group_by {
