@@ -296,6 +296,8 @@ fn make_room(base: &mut u64, numbers: &mut Vec<u32>, value: u64) -> bool {
     let wide = (needed + 1).next_power_of_two();
     // Room for more on the side on which it was too narrow.
     let start = if value < *base { high.saturating_sub(wide - 1) } else { low };
+    // It ends before the numbers do.
+    let start = start.min(u64::MAX - (wide - 1));
     let mut wider = vec![VACANT; wide as usize];
     if width > 0 {
         let shift = (*base - start) as usize;
