@@ -33,7 +33,7 @@ mod wording;
 
 use gristmill_stage::Registry;
 
-pub use aggregate::{Aggregate, AggregateOptions};
+pub use aggregate::{Aggregate, AggregateOptions, Late, WindowOptions};
 pub use filter::{Filter, FilterOptions};
 pub use map::{Map, MapOptions};
 pub use options::{Expression, GroupBy, Named, Select};

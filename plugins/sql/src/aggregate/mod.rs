@@ -1,10 +1,17 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
+mod groups;
+mod keys;
 mod plan;
+mod quantiles;
+mod rest;
+mod sketch;
 mod slot;
 mod split;
 mod stage;
 mod table;
+mod window;
+mod windowed;
 
 use std::time::SystemTime;
 
@@ -16,6 +23,8 @@ use serde::Deserialize;
 use crate::options::{GroupBy, Named, Select};
 use plan::Prepared;
 use stage::AggregateStage;
+pub use window::{Late, WindowOptions};
+use windowed::WindowedStage;
 
 /// Options of `aggregate`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,6 +42,11 @@ pub struct AggregateOptions {
     /// around on overflow.
     #[serde(default)]
     select: Named,
+    /// Groups of windows of time, so that results come while the input goes on: those of a window
+    /// are emitted when it is closed. Before the other columns there are `window_start` and
+    /// `window_end`, which is not part of the window. With several workers, each closes its windows
+    /// by the times of its own rows.
+    window: Option<WindowOptions>,
     /// The most groups that one worker holds. More end the run with an error.
     #[serde(default = "default_max_groups")]
     #[schemars(range(min = 1))]
@@ -55,7 +69,7 @@ impl StageSpec for Aggregate {
     const ROLE: Role = Role::Transform;
     const EXAMPLE: &'static str = "name: prices\ntype: aggregate\nwith:\n  group_by: [category]\n  select:\n    n: count(*)\n    mean: avg(price)\n    p95: approx_percentile_cont(price, 0.95)\n";
     const INPUT: &'static str = "any; the expressions name their columns";
-    const OUTPUT: &'static str = "a row per group, when the input is at its end: the columns of `group_by`, then those of `select`, in no promised order of rows";
+    const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed: the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
 
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =
@@ -77,7 +91,10 @@ impl StageSpec for Aggregate {
 
     fn build(options: AggregateOptions, context: BuildContext) -> Result<Stage> {
         let prepared = Prepared::new(&options, context.input(), context.clock().wall())?;
-        Ok(Stage::transform(AggregateStage::new(prepared, &context)?))
+        Ok(match prepared.window.clone() {
+            Some(window) => Stage::transform(WindowedStage::new(prepared, window, &context)?),
+            None => Stage::transform(AggregateStage::new(prepared, &context)?),
+        })
     }
 }
 
