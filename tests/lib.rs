@@ -11,6 +11,8 @@ pub fn registry() -> Registry {
     gristmill_sql::register(&mut registry);
     gristmill_files::register(&mut registry);
     gristmill_flow::register(&mut registry);
+    gristmill_shape::register(&mut registry);
+    gristmill_databases::register(&mut registry);
     gristmill_broken::register(&mut registry);
     registry
 }

@@ -33,6 +33,8 @@ pub enum Command {
     Check(Check),
     /// List the kinds of stages, or explain one
     Stages(Stages),
+    /// List the SQL functions that expressions may use, or explain one
+    Functions(Functions),
     /// Print the JSON Schema of pipelines, for editors
     #[command(after_help = "\
 Examples:
@@ -148,6 +150,16 @@ Examples:
 pub struct Stages {
     /// The kind to explain
     pub kind: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill functions
+  gristmill functions date_trunc")]
+pub struct Functions {
+    /// The function to explain
+    pub name: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::BenchRun => commands::bench::child::run(&log),
         Command::Check(check) => commands::check::check(&check),
         Command::Stages(stages) => commands::stages::stages(&stages),
+        Command::Functions(functions) => commands::functions::functions(&functions),
         Command::Schema => commands::schema::schema(),
         Command::DemoSite(site) => commands::demo_site::demo_site(&site),
         Command::Completions(shell) => commands::completions::completions(&shell),

@@ -284,14 +284,22 @@ fn stages_lists_and_explains_every_kind() {
     let list = place.gristmill(&["stages"]).expect(0);
     let kinds = [
         "aggregate",
+        "dedupe",
         "discard",
         "fetch",
         "filter",
         "generate",
         "inspect",
+        "limit",
+        "lookup",
         "map",
         "parse",
         "read",
+        "route",
+        "sample",
+        "sort",
+        "top",
+        "unnest",
         "write",
     ];
     for kind in kinds {
@@ -317,13 +325,35 @@ fn schema_is_a_json_schema_of_all_kinds() {
 }
 
 #[test]
+fn functions_are_listed_and_explained() {
+    let place = Place::new();
+    let all = place.gristmill(&["functions"]).expect(0);
+    let all = all.prints("String Functions\n").prints("\n  date_trunc ").prints("\n  median ");
+    assert!(!all.stdout.contains("row_number"), "there are no window functions");
+    let told = place.gristmill(&["functions", "DATE_TRUNC"]).expect(0);
+    let told = told.prints("date_trunc (scalar)\n\n  date_trunc(precision, expression)\n");
+    told.prints("arguments:\n  precision: ").prints("also called: datetrunc").prints("example");
+    // By another name.
+    place.gristmill(&["functions", "mean"]).expect(0).prints("avg (aggregate)");
+    let wrong = place.gristmill(&["functions", "date_trnc"]).expect(1);
+    wrong.says("error: there is no function `date_trnc`\nhelp: did you mean `date_trunc`?");
+    place.gristmill(&["functions", "qqqq"]).expect(1).says("`gristmill functions` lists them");
+}
+
+#[test]
 fn completions_and_help_are_there() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {
-        place.gristmill(&["completions", shell]).expect(0).prints("demo-site");
+        let script = place.gristmill(&["completions", shell]).expect(0).prints("demo-site");
+        // Fish is told no values of an argument without a name.
+        if shell != "fish" {
+            script.prints("date_trunc").prints("aggregate");
+        }
     }
     place.gristmill(&["--help"]).expect(0).prints("Exit codes:");
-    for command in ["run", "bench", "check", "stages", "schema", "demo-site", "completions"] {
+    for command in
+        ["run", "bench", "check", "stages", "functions", "schema", "demo-site", "completions"]
+    {
         place.gristmill(&[command, "--help"]).expect(0).prints("Examples:");
     }
 }

@@ -187,3 +187,38 @@ fn check_names_what_is_read() {
     let check = place.gristmill(&["check", "pipeline.yaml"]).expect(0);
     check.prints("    reads real/2.jsonl\n    reads 2 more\n");
 }
+
+#[test]
+fn what_nobody_uses_is_not_read() {
+    let place = Place::new();
+    place.write(
+        "in.jsonl",
+        "{\"key\":\"a\",\"n\":1,\"text\":\"x\"}\n{\"key\":\"b\",\"n\":\"no number\",\"text\":\"y\"}\n\
+         {\"key\":\"b\",\"n\":3,\"text\":4,\n{\"key\":\"b\",\"n\":4,\"text\":\"z\"}\n",
+    );
+    let yaml = |head: &str, column: &str| {
+        format!(
+            "{head}stages:\n  - type: read\n    with: {{ path: in.jsonl, columns: {{ key: string, n: int64, text: string }} }}\n  \
+             - {{ type: filter, with: {{ where: key = 'b' AND text > 'a' }} }}\n  \
+             - {{ type: write, with: {{ path: out.jsonl, columns: [{column}] }} }}\n"
+        )
+    };
+    place.write("pipeline.yaml", &yaml("", "text"));
+    let check = place.gristmill(&["check", "pipeline.yaml"]).expect(0);
+    let check = check.prints("    out: key string, text string\n");
+    let check = check.prints("    reads 2 of 3 columns: key, text\n");
+    check.prints("    pushed down: key = 'b' AND text > 'a'\n");
+    // Half a line is no line, but nobody asked whether `n` is a number.
+    place.run(&yaml("", "text")).expect(3);
+    assert_eq!(place.read("out.jsonl"), "{\"text\":\"y\"}\n{\"text\":\"z\"}\n");
+    for (head, column) in [("", "n"), ("rejected: { whole_rows: true }\n", "text")] {
+        let _ = std::fs::remove_file(place.path().join("pipeline.rejected.jsonl"));
+        place.run(&yaml(head, column)).expect(3);
+        assert_eq!(place.read("out.jsonl").lines().count(), 1, "{head}{column}");
+        let rejected = place.read("pipeline.rejected.jsonl");
+        assert!(
+            rejected.contains("column `n`: `\\\"no number\\\"` is not of type int64"),
+            "{rejected}"
+        );
+    }
+}

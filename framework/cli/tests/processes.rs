@@ -55,7 +55,8 @@ fn children_and_their_files_go_with_a_killed_parent() {
     let mut parent = waiting(&place, &listener);
     let _held = listener.accept().unwrap();
     let children = children(parent.id());
-    assert!(children.len() >= 4, "{children:?}");
+    // The source and one of the two that fetch may be through.
+    assert!(children.len() >= 3, "{children:?}");
     assert!(place.files().iter().any(|name| name.contains("tmp")), "{:?}", place.files());
     // One is stopped, and must go all the same.
     kill_process(Pid::from_raw(children[0]).unwrap(), Signal::STOP).unwrap();

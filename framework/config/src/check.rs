@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use gristmill_stage::{Error, Planned, Role};
+use gristmill_stage::{Comparison, Error, Planned, Role};
 use serde_json::Value;
 
 use crate::columns::{describe, unite};
@@ -14,6 +14,7 @@ use crate::graph::Graph;
 use crate::options::{self, Options};
 use crate::pattern::Patterns;
 use crate::plan::{Distribution, Mode, ProcessLimits, ProcessPlan};
+use crate::ports;
 use crate::problem::Problem;
 use crate::suggest::{Suggest, list};
 use crate::words::{ModeWord, RunWords, StageWords};
@@ -23,6 +24,10 @@ pub(crate) struct Checked {
     pub(crate) options: Value,
     pub(crate) input: SchemaRef,
     pub(crate) planned: Planned,
+    /// All that it could emit.
+    pub(crate) offered: SchemaRef,
+    /// What is asked of its rows further on.
+    pub(crate) hints: Vec<Comparison>,
     /// How its workers run; none when something is wrong with that.
     pub(crate) run: Option<Run>,
 }
@@ -62,6 +67,7 @@ pub(crate) fn check(
             *slot = outcome;
         }
     }
+    ports::unused(document, graph, &checked, problems);
     checked
 }
 
@@ -213,7 +219,15 @@ impl Checker<'_> {
         }
         let run = settings.and_then(|settings| self.run(stage, settings, &planned, &input));
         // What comes out may depend on what was left out.
-        (!options.lacking).then_some(Checked { options: options.value, input, planned, run })
+        let (offered, hints) = (Arc::clone(&planned.output), Vec::new());
+        (!options.lacking).then_some(Checked {
+            options: options.value,
+            input,
+            planned,
+            offered,
+            hints,
+            run,
+        })
     }
 
     /// The schema that comes in; none when something above is wrong, or the inputs differ.
@@ -221,10 +235,16 @@ impl Checker<'_> {
         let stage = self.document.stages.get(index)?;
         let inputs = self.graph.inputs.get(index)?;
         let mut schemas = Vec::with_capacity(inputs.len());
-        for (input, _) in inputs {
-            let above = checked.get(*input)?.as_ref()?;
-            let name = self.document.stages.get(*input)?.name.as_str();
+        let before = self.problems.len();
+        for wire in inputs {
+            let above = checked.get(wire.stage)?.as_ref()?;
+            let name = self.document.stages.get(wire.stage)?.name.as_str();
+            let found = ports::find(wire, name, &above.planned.ports, self.suggest);
+            self.problems.extend(found.err());
             schemas.push((name, Arc::clone(&above.planned.output)));
+        }
+        if self.problems.len() > before {
+            return None;
         }
         match unite(&schemas) {
             Ok(united) => Some(united),

@@ -11,10 +11,20 @@ use crate::problem::Problem;
 use crate::span::Span;
 use crate::suggest::Suggest;
 
+/// What a stage takes from.
+pub(crate) struct Wire {
+    /// The stage.
+    pub(crate) stage: usize,
+    /// The name of one of its outputs, if one is named. Whether it has that is not known here.
+    pub(crate) port: Option<String>,
+    /// Where it is said.
+    pub(crate) span: Span,
+}
+
 /// The wiring of a document. Stages go by their index in the file.
 pub(crate) struct Graph {
-    /// What each stage takes from, and where that is said.
-    pub(crate) inputs: Vec<Vec<(usize, Span)>>,
+    /// What each stage takes from.
+    pub(crate) inputs: Vec<Vec<Wire>>,
     /// Stages whose input is not known because of an error.
     pub(crate) unknown: Vec<bool>,
     /// Stages in an order in which inputs come first; those on or behind a circle are left out.
@@ -30,7 +40,7 @@ impl Graph {
                 return true;
             }
             if seen.insert(stage) {
-                open.extend(self.inputs.get(stage).into_iter().flatten().map(|(input, _)| *input));
+                open.extend(self.inputs.get(stage).into_iter().flatten().map(|wire| wire.stage));
             }
         }
         false
@@ -116,7 +126,7 @@ impl Wiring<'_, '_> {
         }
     }
 
-    fn inputs(&mut self, index: usize) -> Vec<(usize, Span)> {
+    fn inputs(&mut self, index: usize) -> Vec<Wire> {
         let Some(stage) = self.stages.get(index) else { return Vec::new() };
         let from = stage.node.entry("from").filter(|entry| !entry.value.is_null());
         match (from, self.role(index)) {
@@ -137,14 +147,14 @@ impl Wiring<'_, '_> {
     }
 
     /// The input of a stage that says no `from`: the stage before it.
-    fn before(&mut self, index: usize, role: Option<Role>) -> Vec<(usize, Span)> {
+    fn before(&mut self, index: usize, role: Option<Role>) -> Vec<Wire> {
         let Some(stage) = self.stages.get(index) else { return Vec::new() };
         let before =
             index.checked_sub(1).and_then(|before| Some((before, self.stages.get(before)?)));
         let problem = match before {
             Some((before, _)) if self.role(before) != Some(Role::Sink) => {
                 self.take(before);
-                return vec![(before, stage.mark)];
+                return vec![Wire { stage: before, port: None, span: stage.mark }];
             }
             Some((_, sink)) => {
                 let message =
@@ -169,13 +179,13 @@ impl Wiring<'_, '_> {
     }
 
     /// The inputs that `from` names.
-    fn named(&mut self, index: usize, from: &Node) -> Vec<(usize, Span)> {
+    fn named(&mut self, index: usize, from: &Node) -> Vec<Wire> {
         let nodes = match &from.data {
             Data::List(items) => items.as_ref(),
             _ => std::slice::from_ref(from),
         };
-        let mut inputs: Vec<(usize, Span)> = Vec::new();
-        let mut seen: HashSet<usize> = HashSet::new();
+        let mut inputs: Vec<Wire> = Vec::new();
+        let mut seen: HashSet<(usize, Option<&str>)> = HashSet::new();
         for node in nodes {
             let Some(name) = node.text() else {
                 // The shape was found wrong before.
@@ -185,7 +195,8 @@ impl Wiring<'_, '_> {
                 }
                 continue;
             };
-            match self.names.get(name).copied() {
+            let (found, port) = self.find(name);
+            match found {
                 None => self.nowhere(index, name, node.span),
                 Some(input) if input == index => {
                     let problem =
@@ -202,29 +213,53 @@ impl Wiring<'_, '_> {
                     .help("take from the stage that feeds it: a stage can feed several");
                     self.fail(index, problem);
                 }
-                Some(input) if !seen.insert(input) => {
+                Some(input) if !seen.insert((input, port)) => {
                     let problem = Problem::at(node.span, format!("`{name}` is named twice"))
                         .help("name each input once");
                     self.fail(index, problem);
                 }
                 Some(input) => {
                     self.take(input);
-                    inputs.push((input, node.span));
+                    let port = port.map(str::to_owned);
+                    inputs.push(Wire { stage: input, port, span: node.span });
                 }
             }
         }
         inputs
     }
 
+    /// The stage of that name, or the stage and its output that `stage.output` names.
+    fn find<'n>(&self, name: &'n str) -> (Option<usize>, Option<&'n str>) {
+        let stage = self.names.get(name).copied();
+        match name.rsplit_once('.') {
+            Some((stage, port)) if !self.names.contains_key(name) => {
+                (self.names.get(stage).copied(), Some(port))
+            }
+            _ => (stage, None),
+        }
+    }
+
     fn nowhere(&mut self, index: usize, name: &str, span: Span) {
         let names = || self.stages.iter().map(|stage| stage.name.as_str());
         let known = names().filter(|name| !name.is_empty());
         let near = self.suggest.nearest(name, known.clone()).map(str::to_owned);
+        // `rooter.errors` may mean an output of `router`.
+        let outer = name.rsplit_once('.').filter(|_| near.is_none());
+        let outer = outer.and_then(|(stage, port)| {
+            let near = self.suggest.nearest(stage, known.clone())?;
+            Some((near.to_owned(), port))
+        });
         let problem = Problem::at(span, format!("there is no stage named `{name}`"));
         let problem = match &near {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None if outer.is_some() => {
+                let meant =
+                    outer.iter().map(|(near, port)| format!("{near}.{port}")).collect::<String>();
+                problem.help(format!("did you mean `{meant}`?"))
+            }
             None => problem.help(format!("the stages are {}", crate::suggest::list(known))),
         };
+        let near = near.or(outer.map(|(near, _)| near));
         match near.and_then(|near| self.names.get(near.as_str()).copied()) {
             Some(meant) => self.take(meant),
             None => self.lost = true,
@@ -255,12 +290,12 @@ impl Wiring<'_, '_> {
 }
 
 /// Inputs first, otherwise as in the file.
-fn order(inputs: &[Vec<(usize, Span)>]) -> Vec<usize> {
+fn order(inputs: &[Vec<Wire>]) -> Vec<usize> {
     let mut outputs: Vec<Vec<usize>> = vec![Vec::new(); inputs.len()];
     let mut waits: Vec<usize> = inputs.iter().map(Vec::len).collect();
     for (index, from) in inputs.iter().enumerate() {
-        for (input, _) in from {
-            if let Some(outputs) = outputs.get_mut(*input) {
+        for wire in from {
+            if let Some(outputs) = outputs.get_mut(wire.stage) {
                 outputs.push(index);
             }
         }
@@ -285,7 +320,7 @@ fn order(inputs: &[Vec<(usize, Span)>]) -> Vec<usize> {
 /// Notes each circle once, by the stages along it.
 fn circles(
     stages: &[Declared<'_>],
-    inputs: &[Vec<(usize, Span)>],
+    inputs: &[Vec<Wire>],
     order: &[usize],
     problems: &mut Vec<Problem>,
 ) {
@@ -298,12 +333,10 @@ fn circles(
         // Whatever is left has an input that is left, so the walk ends where it was before.
         while !walked.contains_key(&at) {
             walked.insert(at, start);
-            let from = inputs.get(at).into_iter().flatten();
-            let Some((next, span)) = from.copied().find(|(next, _)| !ordered.contains(next)) else {
-                break;
-            };
-            path.push((at, span));
-            at = next;
+            let mut from = inputs.get(at).into_iter().flatten();
+            let Some(next) = from.find(|wire| !ordered.contains(&wire.stage)) else { break };
+            path.push((at, next.span));
+            at = next.stage;
         }
         let Some(begin) = path.iter().position(|(index, _)| *index == at) else { continue };
         if walked.get(&at) != Some(&start) {

@@ -10,6 +10,7 @@ use crate::document::{Declared, Document, Reader, bound};
 use crate::files::check_files;
 use crate::graph::{Graph, wire};
 use crate::misspelt::{ROUNDS, misspelt};
+use crate::narrow::{hint, narrow};
 use crate::parse::parse;
 use crate::pattern::Patterns;
 use crate::plan::{
@@ -18,7 +19,7 @@ use crate::plan::{
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
 use crate::suggest::Suggest;
-use crate::words::ModeWord;
+use crate::words::{ModeWord, RejectedWords};
 use crate::{Secrets, Source, Variables};
 
 /// Reads a pipeline and checks all of it: words, options, wiring, schemas, files. Reads nothing but
@@ -72,8 +73,14 @@ pub fn load_with(
     };
     choices.iter().for_each(|choice| choose(&mut document, choice));
     let graph = wire(&document.stages, &suggest, &mut problems);
-    let checked = check(&document, &graph, &suggest, &patterns, &mut problems);
+    let mut checked = check(&document, &graph, &suggest, &patterns, &mut problems);
     let rejected = check_files(source, &document, &graph, &checked, &mut problems);
+    if problems.is_empty() {
+        if !document.rejected.as_ref().is_some_and(RejectedWords::whole_rows) {
+            narrow(&graph, &mut checked);
+        }
+        hint(&graph, &mut checked);
+    }
     if problems.is_empty()
         && let Some(plan) = assemble(source, document, &graph, checked, rejected, secrets.clone())
     {
@@ -128,14 +135,16 @@ fn assemble(
         let words = declared.words.as_ref()?;
         let to = stages.len();
         let mut inputs = Vec::new();
-        for (input, _) in graph.inputs.get(index)? {
-            let from = *ids.get(*input)?;
+        for wire in graph.inputs.get(index)? {
+            let from = *ids.get(wire.stage)?;
             let feeding = stages.get_mut(from)?;
+            let port = wire.port.as_ref().and_then(|port| place(&feeding.ports, port));
             let schema: SchemaRef = Arc::clone(&feeding.output);
             inputs.push(edges.len());
             feeding.outputs.push(edges.len());
             edges.push(EdgePlan {
                 from,
+                port: port.unwrap_or(0),
                 to,
                 schema,
                 bound: bound(words.channel.rows, words.channel.bytes, document.channel),
@@ -180,6 +189,9 @@ fn stage(
         ordered: run.ordered,
         input: Arc::clone(&checked.input),
         output: Arc::clone(&planned.output),
+        ports: std::mem::take(&mut planned.ports),
+        offered: Arc::clone(&checked.offered),
+        hints: std::mem::take(&mut checked.hints),
         inputs,
         outputs: Vec::new(),
         batch,
@@ -190,6 +202,11 @@ fn stage(
         writes: std::mem::take(&mut planned.writes),
         notes: run.notes.iter().cloned().chain(planned.notes.drain(..)).collect(),
     })
+}
+
+/// Where an output is among those of its stage.
+fn place(ports: &[String], port: &str) -> Option<usize> {
+    ports.iter().position(|name| name == port)
 }
 
 /// For each stage in the order of the file, its place in the order of the plan.

@@ -82,7 +82,23 @@ impl Pipeline {
     #[must_use]
     pub fn rejected(mut self, path: impl Into<String>, limit: Option<u64>) -> Self {
         let path = Some(path.into());
-        self.words.rejected = Some(RejectedWords::Limited(RejectedFile { path, limit }));
+        let whole_rows = self.words.rejected.as_ref().is_some_and(RejectedWords::whole_rows);
+        let file = RejectedFile { path, limit, whole_rows };
+        self.words.rejected = Some(RejectedWords::Limited(file));
+        self
+    }
+
+    /// Reads every column of the sources, also those that no stage uses, so that rejected rows have
+    /// all of them.
+    #[must_use]
+    pub fn whole_rows(mut self) -> Self {
+        let (path, limit) = match self.words.rejected.take() {
+            None => (None, None),
+            Some(RejectedWords::Path(path)) => (Some(path), None),
+            Some(RejectedWords::Limited(file)) => (file.path, file.limit),
+        };
+        let file = RejectedFile { path, limit, whole_rows: true };
+        self.words.rejected = Some(RejectedWords::Limited(file));
         self
     }
 

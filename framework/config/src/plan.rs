@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BatchTarget, Role};
+use gristmill_stage::{BatchTarget, Comparison, Role};
 use serde_json::Value;
 
 use crate::Secrets;
@@ -63,9 +63,16 @@ pub struct StagePlan {
     pub input: SchemaRef,
     /// Schema of what goes out; no columns for a sink.
     pub output: SchemaRef,
+    /// The names of its outputs, if it has several.
+    pub ports: Vec<String>,
+    /// Schema of what would go out if every column were used.
+    pub offered: SchemaRef,
+    /// Comparisons of its columns: rows for which one is not true make no difference further on. Only
+    /// there when the stage uses them.
+    pub hints: Vec<Comparison>,
     /// The edges it takes from.
     pub inputs: Vec<EdgeId>,
-    /// The edges it feeds; each gets every batch.
+    /// The edges it feeds; each gets every batch of the output that it begins at.
     pub outputs: Vec<EdgeId>,
     /// The size its batches should have.
     pub batch: BatchTarget,
@@ -173,6 +180,8 @@ const KEPT_BATCHES: u64 = 4;
 pub struct EdgePlan {
     /// The stage that feeds it.
     pub from: StageId,
+    /// The output of that stage, by its place in [`StagePlan::ports`]; 0 if it has one.
+    pub port: usize,
     /// The stage that takes from it.
     pub to: StageId,
     /// Schema of the batches.
@@ -226,6 +235,13 @@ pub struct RejectedPlan {
 }
 
 impl Plan {
+    /// What an edge takes from, as it stands after `from`: a stage, or one of its outputs.
+    pub fn origin(&self, edge: EdgeId) -> String {
+        let EdgePlan { from, port, .. } = self.edges[edge];
+        let StagePlan { name, ports, .. } = &self.stages[from];
+        ports.get(port).map_or_else(|| name.clone(), |port| format!("{name}.{port}"))
+    }
+
     /// How many queues an edge has.
     pub fn queues(&self, edge: EdgeId) -> usize {
         let edge = &self.edges[edge];

@@ -40,6 +40,7 @@ impl fmt::Debug for StagePlan {
             .field("ordered", &self.ordered)
             .field("input", &self.input)
             .field("output", &self.output)
+            .field("ports", &self.ports)
             .field("inputs", &self.inputs)
             .field("outputs", &self.outputs)
             .field("batch", &self.batch)

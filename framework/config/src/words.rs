@@ -14,12 +14,12 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 #[schemars(crate = "gristmill_stage::schemars", title = "Gristmill pipeline")]
 pub(crate) struct PipelineWords {
-    /// Name of the pipeline, a label of its metrics. Letters, digits, `_`, `.` and `-`. Default:
-    /// the name of the file without its ending.
+    /// Name of the pipeline, a label of its metrics. Up to 100 letters, digits, `_`, `.` and `-`.
+    /// Default: the name of the file without its ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        regex(pattern = r"^[a-zA-Z0-9_.-]+$"),
-        title = "text of letters from a to z, digits, `_`, `.` and `-`"
+        regex(pattern = r"^[a-zA-Z0-9_.-]{1,100}$"),
+        title = "text of up to 100 letters from a to z, digits, `_`, `.` and `-`"
     )]
     pub(crate) name: Option<String>,
     /// Threads that pooled stages share, by name. The pool `default` is always there.
@@ -93,6 +93,11 @@ impl RejectedWords {
             Self::Limited(file) => file.path.as_deref().map(Path::new),
         }
     }
+
+    /// Whether rows must be whole in case that they are rejected.
+    pub(crate) fn whole_rows(&self) -> bool {
+        matches!(self, Self::Limited(RejectedFile { whole_rows: true, .. }))
+    }
 }
 
 /// A file for rejected rows, with a limit.
@@ -106,6 +111,10 @@ pub(crate) struct RejectedFile {
     /// The run fails when more rows than this are rejected. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u64>,
+    /// Whether every column of a source is read, also those that no stage uses, so that rejected rows
+    /// have all of them. Default: no.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) whole_rows: bool,
 }
 
 /// One stage.
@@ -119,8 +128,8 @@ pub(crate) struct StageWords {
     /// The kind of the stage.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// The stage or stages that it takes its input from. Default: the stage before it. A source
-    /// takes none.
+    /// The stage or stages that it takes its input from; `stage.output` for one of several outputs
+    /// of a stage. Default: the stage before it. A source takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<Names>,
     /// How its workers run.

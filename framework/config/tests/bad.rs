@@ -93,6 +93,7 @@ fn words() {
         ("stages_not_a_list", "stages: { type: discard }\n"),
         ("unknown_word", "nmae: shop\nstages: []\n"),
         ("bad_name", "name: my shop\nstages: []\n"),
+        ("long_name", &format!("name: {}\nstages: []\n", "n".repeat(101))),
         ("number_as_name", "name: 5\nstages: []\n"),
         ("stage_not_a_mapping", "stages: [generate]\n"),
         ("unknown_stage_word", &around("  - type: fetch\n    wiht: {}")),
@@ -320,4 +321,23 @@ fn files() {
     let missing = Source::read(&path("missing")).unwrap_err().render(false);
     assert!(missing.contains("there is no such file") && missing.contains("missing"), "{missing}");
     assert!(Source::read(&path("")).unwrap_err().render(false).contains("folder"));
+}
+
+#[test]
+fn outputs() {
+    let head = "stages:\n  - type: generate\n    with: { url: 'demo:/' }\n  - type: part\n";
+    for (name, stages) in [
+        ("output_unknown", "  - { type: discard, from: [part.good, part.bat] }"),
+        ("output_unlike_any", "  - { type: discard, from: [part.good, part.third] }"),
+        ("output_unnamed", "  - type: discard"),
+        ("output_of_one", "  - { type: discard, from: [part.good, part.bad, generate.good] }"),
+        ("output_unused", "  - { type: discard, from: part.good }"),
+        ("output_twice", "  - { type: discard, from: [part.bad, part.good, part.bad] }"),
+        ("output_of_no_stage", "  - { type: discard, from: [part.good, pard.bad] }"),
+    ] {
+        let rendered = kinds::load_parting(&format!("{head}{stages}\n")).expect_err(name);
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, rendered.render(false));
+        });
+    }
 }

@@ -158,6 +158,7 @@ fn a_pipeline_in_code_is_the_same_as_its_yaml() {
         .channel(100, 10_000_000)
         .batch(10, 64 << 20)
         .rejected("bad.jsonl", Some(3))
+        .whole_rows()
         .stage(StageDef::new("rows", "generate").with(json!({ "url": "a", "headers": values })))
         .stage(
             StageDef::new("counts", "aggregate")
@@ -191,4 +192,23 @@ fn the_schema_for_editors() {
         open.extend(value.as_object().into_iter().flat_map(|map| map.values()));
         open.extend(value.as_array().into_iter().flatten());
     }
+}
+
+#[test]
+fn outputs_are_edges_of_their_own() {
+    let text = "stages:
+  - type: generate
+    with: { url: 'demo:/' }
+  - { name: part.s, type: part }
+  - { name: both, type: discard, from: [part.s.bad, part.s.good] }
+  - { name: one, type: discard, from: part.s.bad }
+";
+    let plan = kinds::load_parting(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(plan.stages[1].ports, ["good", "bad"]);
+    let ends = plan.edges.iter().map(|edge| (edge.from, edge.port, edge.to));
+    assert_eq!(ends.collect::<Vec<_>>(), [(0, 0, 1), (1, 1, 2), (1, 0, 2), (1, 1, 3)]);
+    assert_eq!(
+        (0..4).map(|edge| plan.origin(edge)).collect::<Vec<_>>(),
+        ["generate", "part.s.bad", "part.s.good", "part.s.bad"]
+    );
 }

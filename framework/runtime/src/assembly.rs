@@ -82,7 +82,8 @@ impl Queues {
             .map(|&id| {
                 let edge = &plan.edges[id];
                 let distribution = Dealing::new(&edge.distribution, &edge.schema)?;
-                Ok(EdgeOut { queues: self.edges[id].clone(), distribution })
+                let (port, queues) = (edge.port, self.edges[id].clone());
+                Ok(EdgeOut { port, queues, distribution })
             })
             .collect::<Result<_>>()?;
         Ok(Outlet::new(edges))
@@ -141,6 +142,7 @@ impl Shared<'_> {
         let context = BuildContext::new(plan.name.clone(), self.clock.clone())
             .with_instance(instance, plan.workers)
             .with_schemas(plan.input.clone(), plan.output.clone())
+            .with_hints(plan.hints.clone())
             .with_batch(plan.batch)
             .with_ordered(plan.ordered)
             .with_resumable(false)
@@ -169,7 +171,8 @@ impl Shared<'_> {
         let worker = Worker {
             stage: plan.name.as_str().into(),
             instance,
-            driver: Driver::new(built, plan.input.clone(), plan.output.clone(), sink),
+            driver: Driver::new(built, plan.input.clone(), plan.output.clone(), sink)
+                .with_ports(plan.ports.len()),
             bell,
             inlet: self.queues.inlet(self.plan, stage, instance),
             outlet: self.queues.outlet(self.plan, stage)?,

@@ -19,7 +19,8 @@ pub enum Event {
     Batch(RecordBatch),
     /// All inputs are at their end.
     InputEnded,
-    /// A source must stop; what it has emitted stays.
+    /// A source must stop; what it has emitted stays, and what it has taken for good comes out.
+    /// Not once [`Driver::is_stopped`].
     Stop,
 }
 
@@ -27,7 +28,12 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Action {
     /// It handed on a batch.
-    Emit(RecordBatch),
+    Emit {
+        /// The output that it leaves by.
+        port: usize,
+        /// The rows.
+        batch: RecordBatch,
+    },
     /// It rejected rows.
     Reject {
         /// The rows as they came in.
@@ -62,8 +68,10 @@ pub struct Driver {
     stage: Stage,
     phase: Phase,
     next: Next,
+    stopped: bool,
     input: SchemaRef,
     output: SchemaRef,
+    outputs: usize,
     sink: bool,
 }
 
@@ -71,7 +79,15 @@ impl Driver {
     /// A worker that was just built. It is given batches of `input` and must emit batches of
     /// `output`, or none if it is a sink.
     pub fn new(stage: Stage, input: SchemaRef, output: SchemaRef, sink: bool) -> Self {
-        Self { stage, phase: Phase::Running, next: Next::Now, input, output, sink }
+        let (phase, next, stopped, outputs) = (Phase::Running, Next::Now, false, 1);
+        Self { stage, phase, next, stopped, input, output, outputs, sink }
+    }
+
+    /// Says how many outputs the stage has named; one that names none has one.
+    #[must_use]
+    pub fn with_ports(mut self, ports: usize) -> Self {
+        self.outputs = ports.max(1);
+        self
     }
 
     /// What the worker needs before any event.
@@ -80,6 +96,11 @@ impl Driver {
     /// When the stage panics.
     pub fn first_need(&self) -> Result<Need> {
         guarded(|| Ok(self.need()))
+    }
+
+    /// Whether it was told to stop already.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     fn need(&self) -> Need {
@@ -116,14 +137,17 @@ impl Driver {
     /// What the stage returns; a panic and a broken promise of the stage are errors, too. After an
     /// error the worker must not be called again.
     pub fn drive(&mut self, event: Event, actions: &mut Vec<Action>) -> Result<Need> {
-        let Self { stage, phase, next, input, output, sink } = self;
-        let mut out = Recorder { actions, output, sink: *sink };
+        let Self { stage, phase, next, stopped, input, output, outputs, sink } = self;
+        let mut out = Recorder { actions, output, outputs: *outputs, sink: *sink };
         guarded(|| match stage {
             Stage::Source(source) => {
-                match event {
-                    Event::Stop => *phase = Phase::Ended,
-                    _ => *next = source.poll(&mut out)?,
-                }
+                *next = match event {
+                    Event::Stop => {
+                        *stopped = true;
+                        if source.stop()? { Next::Now } else { Next::Done }
+                    }
+                    _ => source.poll(&mut out)?,
+                };
                 if *next == Next::Done {
                     *phase = Phase::Ended;
                 }
@@ -170,18 +194,28 @@ impl Driver {
 struct Recorder<'a> {
     actions: &'a mut Vec<Action>,
     output: &'a SchemaRef,
+    outputs: usize,
     sink: bool,
 }
 
 impl Output for Recorder<'_> {
     fn emit(&mut self, batch: RecordBatch) -> Result<()> {
+        self.emit_to(0, batch)
+    }
+
+    fn emit_to(&mut self, port: usize, batch: RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         if self.sink {
             return Err(Error::internal("the stage is a sink, but emitted rows"));
         }
-        self.actions.push(Action::Emit(as_planned(batch, self.output, "the stage emitted")?));
+        if port >= self.outputs {
+            let text = format!("the stage emitted rows by output {port} of {}", self.outputs);
+            return Err(Error::internal(text));
+        }
+        let batch = as_planned(batch, self.output, "the stage emitted")?;
+        self.actions.push(Action::Emit { port, batch });
         Ok(())
     }
 

@@ -6,8 +6,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arrow_array::RecordBatch;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -92,6 +93,38 @@ fn gone() -> Error {
     Error::io("the file for rejected rows cannot be written")
 }
 
+/// Of a run that is broken off, the letters are waited for so long: their file may be a pipe that
+/// nobody reads.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The thread that writes the file.
+pub struct Writer {
+    thread: JoinHandle<()>,
+    /// Closed by its end.
+    ended: Receiver<()>,
+}
+
+impl Writer {
+    /// Waits until all letters are in the file, or the run is broken off and they do not get there.
+    /// All boxes must be gone.
+    ///
+    /// # Errors
+    /// When the thread panicked, or was given up.
+    pub fn finish(self, control: &Control) -> Result<()> {
+        let mut given_up = false;
+        while self.ended.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
+            // Seen twice, so that there was all the time of one wait.
+            if std::mem::replace(&mut given_up, control.is_aborted()) {
+                return Err(Error::io(
+                    "not all rejected rows could be written: their file takes none",
+                ));
+            }
+        }
+        let ended = self.thread.join();
+        ended.map_err(|_| Error::internal("the writer of rejected rows panicked"))
+    }
+}
+
 /// Starts the thread that writes the file. It ends when all boxes are dropped.
 ///
 /// # Errors
@@ -101,12 +134,14 @@ pub fn start(
     secrets: Secrets,
     clock: Arc<dyn Clock>,
     control: Arc<Control>,
-) -> Result<(LetterBox, JoinHandle<()>)> {
+) -> Result<(LetterBox, Writer)> {
     let (sender, mut receiver) = mpsc::channel::<Mail>(WAITING);
     let mut file = LetterFile { path: plan.path.clone(), secrets, writer: None };
+    let (end, ended) = sync_channel(0);
     let thread = std::thread::Builder::new()
         .name("dead-letters".to_owned())
         .spawn(move || {
+            let _end = end;
             while let Some(mail) = receiver.blocking_recv() {
                 let letter = match mail {
                     Mail::Letter(letter) => letter,
@@ -130,7 +165,7 @@ pub fn start(
         })
         .map_err(|e| Error::io(format!("no thread for the rejected rows: {e}")))?;
     let letters = LetterBox { sender, count: Arc::default(), limit: plan.limit };
-    Ok((letters, thread))
+    Ok((letters, Writer { thread, ended }))
 }
 
 /// The file, made with the first letter.

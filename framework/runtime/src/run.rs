@@ -10,7 +10,7 @@ use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
 
 use crate::assembly::{Built, Queues, Shared};
 use crate::control::{Control, Failure};
-use crate::letters::{self, LetterBox};
+use crate::letters::{self, LetterBox, Writer};
 use crate::meter::Meter;
 use crate::metrics::{Metrics, Source as MetricsSource};
 use crate::pool::Pool;
@@ -39,7 +39,7 @@ pub struct Run {
     latch: Arc<Latch>,
     letters: Option<LetterBox>,
     threads: Vec<JoinHandle<()>>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<Writer>,
     pools: Vec<Pool>,
     server: Option<Server>,
     clock: Arc<dyn Clock>,
@@ -248,8 +248,8 @@ impl Run {
                 // A worker's panic was caught and is in the report.
                 let _ = thread.join();
             }
-            if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
-                let error = Error::internal("the writer of rejected rows panicked");
+            if let Some(Err(error)) = self.writer.take().map(|writer| writer.finish(&self.control))
+            {
                 self.control.fail(build_failure("", 0, error));
             }
         }
@@ -376,3 +376,7 @@ impl Drop for Released {
         self.0.over.notify_all();
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

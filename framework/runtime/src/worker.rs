@@ -218,7 +218,8 @@ impl Worker {
             return Waited::Aborted;
         }
         let source = self.inlet.is_none();
-        if source && self.control.is_stopping() {
+        let stops = source && !self.driver.is_stopped();
+        if stops && self.control.is_stopping() {
             return Waited::Event(Event::Stop);
         }
         if self.bell.heard() || need.at.is_some_and(|at| at <= self.clock.now()) {
@@ -239,7 +240,7 @@ impl Worker {
         tokio::select! {
             biased;
             () = control.aborted() => Waited::Aborted,
-            () = control.stopping(), if source => Waited::Event(Event::Stop),
+            () = control.stopping(), if stops => Waited::Event(Event::Stop),
             () = bell.rung() => Waited::Event(Event::Wake),
             taken = receive(inlet.as_mut(), turns, ticket), if need.input => taken,
             () = sleep(due), if due.is_some() => Waited::Event(Event::Wake),
@@ -256,8 +257,10 @@ impl Worker {
         let mut open = true;
         for action in actions.drain(..) {
             match action {
-                Action::Emit(batch) if open => open = self.emit(batch, ticket).await?,
-                Action::Emit(_) => {}
+                Action::Emit { port, batch } if open => {
+                    open = self.emit(port, batch, ticket).await?;
+                }
+                Action::Emit { .. } => {}
                 Action::Reject { rows, reason } => self.reject(rows, reason).await?,
             }
         }
@@ -285,7 +288,12 @@ impl Worker {
     }
 
     /// Sends a batch, in turn if there is a ticket. False when nobody takes it or the run is aborted.
-    async fn emit(&mut self, batch: RecordBatch, ticket: Option<&Ticket<'_>>) -> Result<bool> {
+    async fn emit(
+        &mut self,
+        port: usize,
+        batch: RecordBatch,
+        ticket: Option<&Ticket<'_>>,
+    ) -> Result<bool> {
         if let Some(ticket) = ticket {
             self.meter.enter(Activity::Blocked);
             tokio::select! {
@@ -297,7 +305,7 @@ impl Worker {
         }
         let (rows, bytes) = (batch.num_rows(), Parcel::measure(&batch));
         self.meter.emitted(rows, bytes);
-        self.outlet.offer(batch, bytes)?;
+        self.outlet.offer(port, batch, bytes)?;
         if self.outlet.is_pending() {
             self.meter.enter(Activity::Blocked);
             tokio::select! {

@@ -209,7 +209,7 @@ impl World {
         node.need = node.driver.drive(event, &mut actions).unwrap();
         for action in actions {
             match action {
-                Action::Emit(batch) => node.unsent.push_back(batch),
+                Action::Emit { batch, .. } => node.unsent.push_back(batch),
                 Action::Reject { rows, .. } => self.rejected.extend(values(&rows)),
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arrow_schema::{Schema, SchemaRef};
 
-use crate::Snapshot;
+use crate::{Comparison, Snapshot};
 
 /// The time of a run. Simulated in tests, so stages take it from here and nowhere else.
 pub trait Clock: Send + Sync {
@@ -100,6 +100,7 @@ pub struct BuildContext {
     instances: usize,
     input: SchemaRef,
     output: SchemaRef,
+    hints: Vec<Comparison>,
     batch: BatchTarget,
     ordered: bool,
     restored: Snapshot,
@@ -121,6 +122,7 @@ impl BuildContext {
             instances: 1,
             input: Arc::new(Schema::empty()),
             output: Arc::new(Schema::empty()),
+            hints: Vec::new(),
             batch: BatchTarget::default(),
             ordered: false,
             restored: Snapshot::Stateless,
@@ -147,6 +149,13 @@ impl BuildContext {
     pub fn with_schemas(mut self, input: SchemaRef, output: SchemaRef) -> Self {
         self.input = input;
         self.output = output;
+        self
+    }
+
+    /// Sets the comparisons without which its rows make no difference.
+    #[must_use]
+    pub fn with_hints(mut self, hints: Vec<Comparison>) -> Self {
+        self.hints = hints;
         self
     }
 
@@ -230,9 +239,16 @@ impl BuildContext {
         &self.input
     }
 
-    /// The planned schema of the batches to emit.
+    /// The planned schema of the batches to emit. It can have fewer columns than the kind planned if
+    /// it told its [`Lineage`](crate::Lineage).
     pub fn output(&self) -> &SchemaRef {
         &self.output
+    }
+
+    /// Comparisons of output columns: rows for which one of them is not true make no difference
+    /// further on and may be left out. Given to a kind that [asked](crate::Planned::takes_hints).
+    pub fn hints(&self) -> &[Comparison] {
+        &self.hints
     }
 
     /// How large emitted batches should be.

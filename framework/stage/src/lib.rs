@@ -15,6 +15,7 @@
 //!
 //! A stage becomes usable from YAML by a [`StageSpec`] that is added to a [`Registry`].
 
+mod comparison;
 #[cfg(feature = "async")]
 pub mod concurrent;
 mod context;
@@ -23,6 +24,7 @@ mod error;
 pub mod json;
 pub mod keys;
 mod kind;
+mod lineage;
 pub mod option;
 pub mod path;
 mod registry;
@@ -32,9 +34,11 @@ mod snapshot;
 mod spec;
 mod traits;
 
+pub use comparison::{Comparison, Constant, Relation, Test};
 pub use context::{BatchTarget, BuildContext, Clock, Origins, Redact, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use kind::Kind;
+pub use lineage::Lineage;
 pub use registry::Registry;
 pub use snapshot::{Snapshot, State};
 pub use spec::{Partitioning, Planned, Role, StageSpec};

@@ -8,7 +8,7 @@ use arrow_schema::{Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{BuildContext, Result, Stage};
+use crate::{BuildContext, Comparison, Lineage, Result, Stage};
 
 /// Where in a pipeline a kind of stage can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,9 @@ pub trait StageSpec: Send + Sync + 'static {
 pub struct Planned {
     /// The schema of what is emitted; no columns for a sink.
     pub output: SchemaRef,
+    /// The names of its outputs, if it has several: `from: stage.name` takes from one of them. All
+    /// have the same columns.
+    pub ports: Vec<String>,
     /// How rows must be dealt out when there are several workers.
     pub partitioning: Partitioning,
     /// The files that are read.
@@ -83,6 +86,14 @@ pub struct Planned {
     pub blocks: bool,
     /// Whether its rows come only once: what it reads is gone afterwards, as with stdin.
     pub once: bool,
+    /// Which input columns are needed for which of the output; none: all for all.
+    pub lineage: Option<Lineage>,
+    /// Comparisons of input columns: a row for which one of them is not true makes no difference to
+    /// what comes out and what is rejected.
+    pub passes_only: Vec<Comparison>,
+    /// Whether it makes use of such comparisons of its own columns, so that rows which make no
+    /// difference further on need not be read ([`BuildContext::hints`]).
+    pub takes_hints: bool,
     /// Lines for whoever reads the plan.
     pub notes: Vec<String>,
 }
@@ -103,12 +114,16 @@ impl Planned {
     pub fn emits(output: impl Into<SchemaRef>) -> Self {
         Self {
             output: output.into(),
+            ports: Vec::new(),
             partitioning: Partitioning::Any,
             reads: Vec::new(),
             writes: Vec::new(),
             holds: 0,
             blocks: false,
             once: false,
+            lineage: None,
+            passes_only: Vec::new(),
+            takes_hints: false,
             notes: Vec::new(),
         }
     }
@@ -116,6 +131,14 @@ impl Planned {
     /// A sink.
     pub fn sink() -> Self {
         Self::emits(Arc::new(Schema::empty()))
+    }
+
+    /// It has outputs of these names, in this order, and puts rows out by
+    /// [`Output::emit_to`](crate::Output::emit_to). Each must be taken by some stage.
+    #[must_use]
+    pub fn ports<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.ports = names.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Rows equal in these columns must meet in one worker.
@@ -165,6 +188,27 @@ impl Planned {
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// It can do with fewer columns of its input where fewer of its own are wanted.
+    #[must_use]
+    pub fn lineage(mut self, lineage: Lineage) -> Self {
+        self.lineage = Some(lineage);
+        self
+    }
+
+    /// Of its input only rows for which all of these are true make a difference.
+    #[must_use]
+    pub fn passes_only(mut self, comparisons: impl IntoIterator<Item = Comparison>) -> Self {
+        self.passes_only.extend(comparisons);
+        self
+    }
+
+    /// It makes use of [hints](BuildContext::hints).
+    #[must_use]
+    pub fn takes_hints(mut self) -> Self {
+        self.takes_hints = true;
         self
     }
 

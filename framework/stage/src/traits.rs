@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
-use crate::{Result, Snapshot};
+use crate::{Error, Result, Snapshot};
 
 /// A stage that was built: one worker's instance.
 pub enum Stage {
@@ -44,6 +44,13 @@ pub enum Next {
 pub trait Source: Send {
     /// Emits the next rows, about a batch of them at the most, and says when to come again.
     fn poll(&mut self, out: &mut dyn Output) -> Result<Next>;
+
+    /// The run is to end in order: nothing more is wanted. Says whether [`poll`](Source::poll) must be
+    /// called until it is [`Next::Done`], because rows were taken that nobody can take again, such as
+    /// the bytes of a pipe. Called once at the most.
+    fn stop(&mut self) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The position from which an equal source would go on. Called between polls.
     fn snapshot(&mut self) -> Result<Snapshot> {
@@ -121,6 +128,16 @@ pub trait Transform: Send {
 pub trait Output {
     /// Hands on a batch of the stage's output schema. Empty batches are dropped.
     fn emit(&mut self, batch: RecordBatch) -> Result<()>;
+
+    /// Hands on a batch by one of the outputs that the stage has named
+    /// ([`Planned::ports`](crate::Planned::ports)), by its place among them. The first is the one
+    /// that [`emit`](Output::emit) stands for, and the only one of a stage that names none.
+    fn emit_to(&mut self, port: usize, batch: RecordBatch) -> Result<()> {
+        match port {
+            0 => self.emit(batch),
+            _ => Err(Error::internal(format!("nobody takes rows from output {port} here"))),
+        }
+    }
 
     /// Sends rows to the dead letters, with the reason in a sentence. The rows are as they came in:
     /// of any schema.

@@ -11,6 +11,8 @@ use gristmill_stage::{BatchTarget, Output, Result};
 pub struct Collected {
     /// The emitted batches in order, without empty ones.
     pub batches: Vec<RecordBatch>,
+    /// The output that each of them left by, by its place among those of the stage.
+    pub ports: Vec<usize>,
     /// The rejected rows in order.
     pub rejected: Vec<Rejected>,
     /// Breaches of the contract, each as a sentence.
@@ -40,6 +42,7 @@ impl Collected {
     /// Adds what came out later.
     pub fn append(&mut self, later: Self) {
         self.batches.extend(later.batches);
+        self.ports.extend(later.ports);
         self.rejected.extend(later.rejected);
         self.violations.extend(later.violations);
     }
@@ -57,13 +60,19 @@ pub(crate) struct Recorder<'a> {
     pub(crate) collected: &'a mut Collected,
     pub(crate) schema: &'a SchemaRef,
     pub(crate) sink: bool,
+    outputs: usize,
     rows: usize,
     bytes: usize,
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(collected: &'a mut Collected, schema: &'a SchemaRef, sink: bool) -> Self {
-        Self { collected, schema, sink, rows: 0, bytes: 0 }
+    pub(crate) fn new(
+        collected: &'a mut Collected,
+        schema: &'a SchemaRef,
+        sink: bool,
+        outputs: usize,
+    ) -> Self {
+        Self { collected, schema, sink, outputs, rows: 0, bytes: 0 }
     }
 
     /// Ends the call. It may have emitted about a batch, or about as much as it was given where that
@@ -94,6 +103,14 @@ impl<'a> Recorder<'a> {
 
 impl Output for Recorder<'_> {
     fn emit(&mut self, batch: RecordBatch) -> Result<()> {
+        self.emit_to(0, batch)
+    }
+
+    fn emit_to(&mut self, port: usize, batch: RecordBatch) -> Result<()> {
+        if port >= self.outputs {
+            let outputs = self.outputs;
+            self.collected.violation(format!("emitted a batch by output {port} of {outputs}"));
+        }
         if self.sink {
             self.collected.violation("a sink emitted a batch");
         } else if batch.schema_ref().fields() != self.schema.fields() {
@@ -107,6 +124,7 @@ impl Output for Recorder<'_> {
             self.rows += batch.num_rows();
             self.bytes += bytes(&batch);
             self.collected.batches.push(batch);
+            self.collected.ports.push(port);
         }
         Ok(())
     }

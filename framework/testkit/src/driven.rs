@@ -22,6 +22,7 @@ const IDLE_CALLS: usize = 100_000;
 pub struct Driven {
     stage: Stage,
     schema: SchemaRef,
+    outputs: usize,
     sink: bool,
     signal: Arc<Signal>,
     time: Time,
@@ -44,6 +45,7 @@ impl Driven {
         Self {
             stage,
             schema,
+            outputs: 1,
             sink,
             signal,
             time: harness.time.clone(),
@@ -53,6 +55,12 @@ impl Driven {
             collected: Collected::default(),
             _runtime: harness.runtime.clone(),
         }
+    }
+
+    /// Says how many outputs the stage has named.
+    pub(crate) fn with_ports(mut self, ports: usize) -> Self {
+        self.outputs = ports.max(1);
+        self
     }
 
     /// What came out so far.
@@ -261,7 +269,7 @@ impl Driven {
         given: Option<(usize, usize)>,
         call: impl FnOnce(&mut Stage, &mut dyn Output) -> Result<T>,
     ) -> Result<T> {
-        let mut out = Recorder::new(&mut self.collected, &self.schema, self.sink);
+        let mut out = Recorder::new(&mut self.collected, &self.schema, self.sink, self.outputs);
         let result = unpanicked(name, || call(&mut self.stage, &mut out));
         out.end(name, self.batch, given.as_ref());
         result

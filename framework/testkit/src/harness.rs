@@ -12,6 +12,7 @@ use gristmill_stage::{
 use serde_json::Value;
 
 use crate::clock::SimClock;
+use crate::conformance::narrow::Narrow;
 use crate::driven::Driven;
 use crate::signal::Signal;
 
@@ -29,6 +30,7 @@ pub struct Harness {
     ordered: bool,
     origins: Arc<Origins>,
     restored: Snapshot,
+    narrow: Option<Narrow>,
     pub(crate) runtime: Option<Arc<tokio::runtime::Runtime>>,
 }
 
@@ -64,6 +66,7 @@ impl Harness {
             ordered: false,
             origins: Arc::default(),
             restored: Snapshot::Stateless,
+            narrow: None,
             runtime: None,
         }
     }
@@ -114,6 +117,13 @@ impl Harness {
         self
     }
 
+    /// Leaves out columns that nobody wants, as far as the kind can do without them.
+    #[must_use]
+    pub(crate) fn with_narrow(mut self, narrow: Option<Narrow>) -> Self {
+        self.narrow = narrow;
+        self
+    }
+
     /// Sets how long a stage may leave the harness without a sign of life before that counts as a
     /// breach. Real time; only to end a test that would hang.
     #[must_use]
@@ -145,10 +155,14 @@ impl Harness {
         options: &Value,
         input: Option<&SchemaRef>,
     ) -> Result<Driven> {
-        let planned = kind.plan(options, input)?;
+        let mut planned = kind.plan(options, input)?;
         let none = || Arc::new(Schema::empty());
         let signal = Arc::new(Signal::default());
-        let input = input.cloned().unwrap_or_else(none);
+        let mut input = input.cloned().unwrap_or_else(none);
+        if let Some(narrow) = &self.narrow {
+            input = narrow.input(&planned, &input);
+            planned.output = narrow.output(&planned);
+        }
         let mut context = self.context(&signal).with_schemas(input, Arc::clone(&planned.output));
         if let Some(runtime) = &self.runtime {
             let runtime = Arc::clone(runtime);
@@ -166,7 +180,9 @@ impl Harness {
                 )));
             }
         }
-        Ok(Driven::new(self, stage, planned.output, kind.role() == Role::Sink, signal))
+        let sink = kind.role() == Role::Sink;
+        let driven = Driven::new(self, stage, planned.output, sink, signal);
+        Ok(driven.with_ports(planned.ports.len()))
     }
 
     /// Drives a stage that was built otherwise and that emits batches of `output`. Its context, if it

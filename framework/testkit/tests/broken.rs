@@ -16,8 +16,8 @@ use gristmill_stage::arrow_array::types::Int64Type;
 use gristmill_stage::arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use gristmill_stage::arrow_schema::{DataType, Field, Schema, SchemaRef};
 use gristmill_stage::{
-    BuildContext, Clock, Error, Kind, Next, Output, Planned, Result, Role, Snapshot, Source, Stage,
-    Transform,
+    BuildContext, Clock, Error, Kind, Lineage, Next, Output, Planned, Result, Role, Snapshot,
+    Source, Stage, Transform,
 };
 use gristmill_testkit::conformance::{Failures, Report, Settings, check};
 use gristmill_testkit::{Harness, rows};
@@ -53,6 +53,8 @@ enum Flaw {
     NeverReady,
     /// It is never done with its end.
     NeverEnds,
+    /// It says that it needs no column.
+    NeedsMore,
 }
 
 /// Doubles its numbers, three of each, holding what one call may not emit; rejects nulls.
@@ -158,7 +160,11 @@ impl Kind for Flaw {
         json!({})
     }
     fn plan(&self, _: &Value, _: Option<&SchemaRef>) -> Result<Planned> {
-        Ok(Planned::emits(Schema::new(vec![Field::new("n", DataType::Int64, false)])))
+        let planned = Planned::emits(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        Ok(match self {
+            Self::NeedsMore => planned.lineage(Lineage::new()),
+            _ => planned.lineage(Lineage::new().needs(["n"])),
+        })
     }
     fn build(&self, _: &Value, context: BuildContext) -> Result<Stage> {
         let restored = context.restored().value(1)?.unwrap_or_default();
@@ -179,7 +185,9 @@ fn run(flaw: Flaw) -> Result<Report, Failures> {
 fn a_sound_stage_passes() {
     let report = run(Flaw::None).unwrap();
     assert_eq!((report.rows, report.rejected), (34 * 3, 6));
-    for name in ["plain", "splitting", "bounded", "snapshot", "restore", "layout", "workers"] {
+    for name in
+        ["plain", "splitting", "bounded", "snapshot", "restore", "layout", "workers", "narrow"]
+    {
         assert!(report.checks.contains(&name), "{name}");
     }
 }
@@ -203,6 +211,7 @@ fn every_flaw_is_found() {
         (Flaw::IgnoresOffsets, "layout", "instead of"),
         (Flaw::PanicsOnEmpty, "splitting", "`process` panicked: no rows"),
         (Flaw::NeverEnds, "plain", "stuck"),
+        (Flaw::NeedsMore, "narrow", "panicked"),
     ] {
         let failures = run(flaw).expect_err(&format!("{flaw:?}"));
         assert!(failures.has(check), "{flaw:?}: {failures}");

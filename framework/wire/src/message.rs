@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Error, ErrorKind, Role, Snapshot};
+use gristmill_stage::{Comparison, Error, ErrorKind, Role, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub const PROTOCOL: &str = "gristmill-worker";
 /// Version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 1;
 /// Grows with what was added. A side ignores what it does not know in JSON payloads.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 
 /// Everything that one side can say to the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,8 @@ pub enum Message {
     /// Host, before `Open`: the schema of what the stage takes or puts out.
     Schema(Side, SchemaRef),
     /// Host: rows to work on; numbers rise, and do not begin anew when a worker takes the place of
-    /// another. Worker: rows that came out, with 0.
+    /// another. Worker: rows that came out, with the place of the output that they leave by among
+    /// those of the stage; 0 for most, which have one.
     Batch(u64, RecordBatch),
     /// Both: the other side may send so many more bytes of rows.
     Credit(u64),
@@ -114,6 +115,20 @@ impl Hello {
         }
     }
 
+    /// Whether a worker that says this can run a stage with so many named outputs.
+    ///
+    /// # Errors
+    /// When it would put all rows out by the first.
+    pub fn check_ports(&self, ports: usize) -> Result<(), crate::WireError> {
+        if ports < 2 || self.minor >= 1 {
+            return Ok(());
+        }
+        let Self { major, minor, software, .. } = self;
+        Err(crate::WireError::new(format!(
+            "{software} speaks {major}.{minor} and knows nothing of several outputs, which need 1.1"
+        )))
+    }
+
     /// Whether both speak the same.
     ///
     /// # Errors
@@ -148,6 +163,9 @@ pub struct Open {
     /// Whether output must come in the order of the input.
     #[serde(default)]
     pub ordered: bool,
+    /// How many outputs the stage has named; 0 when it names none, and so has one.
+    #[serde(default, skip_serializing_if = "none")]
+    pub ports: usize,
     /// How large emitted batches should be.
     pub batch: BatchSize,
     /// The clock of the run at this moment, in nanoseconds since its start.
@@ -156,11 +174,19 @@ pub struct Open {
     /// Addresses that exist only during this run, by scheme.
     #[serde(default)]
     pub origins: BTreeMap<String, String>,
+    /// Comparisons of output columns without which a row makes no difference further on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Comparison>,
     /// Seconds between two heartbeats.
     pub heartbeat: f64,
     /// The snapshot whose parts came before; absent when there is nothing to restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<StateHead>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn none(number: &usize) -> bool {
+    *number == 0
 }
 
 /// How large batches should be.

@@ -117,7 +117,17 @@ fn another_version_is_refused_by_name() {
     hello.major += 1;
     hello.software = "other 9".to_owned();
     let error = hello.check().unwrap_err().to_string();
-    assert_eq!(error, "other 9 speaks gristmill-worker 2.0, this is gristmill-worker 1.0");
+    assert_eq!(error, "other 9 speaks gristmill-worker 2.1, this is gristmill-worker 1.1");
+}
+
+#[test]
+fn a_worker_that_knows_one_output_gets_no_stage_with_several() {
+    let mut hello = Hello::new(Limits::default());
+    assert!(hello.check_ports(3).is_ok());
+    hello.minor = 0;
+    assert!(hello.check().is_ok() && hello.check_ports(0).is_ok() && hello.check_ports(1).is_ok());
+    let error = hello.check_ports(2).unwrap_err().to_string();
+    assert!(error.contains("speaks 1.0") && error.contains("need 1.1"), "{error}");
 }
 
 #[test]

@@ -41,9 +41,11 @@ fn conversation() -> Vec<(&'static str, Message)> {
         instance: 0,
         instances: 1,
         ordered: false,
+        ports: 0,
         batch: BatchSize { rows: 8192, bytes: 1 << 20 },
         clock: 5_000_000,
         origins: [].into(),
+        hints: Vec::new(),
         heartbeat: 1.0,
         restored: None,
     };

@@ -40,6 +40,9 @@ pub struct BrokenOptions {
     /// Works on rows one by one, many at a time, away from the call that brought them.
     #[serde(default)]
     asynchronous: bool,
+    /// Does it only when it is asked for a snapshot the next time.
+    #[serde(default)]
+    in_snapshot: bool,
 }
 
 impl StageSpec for Broken {
@@ -61,7 +64,8 @@ impl StageSpec for Broken {
     }
 
     fn build(options: BrokenOptions, context: BuildContext) -> Result<Stage> {
-        let trap = Trap { column: options.column, at: options.at, how: options.how };
+        let BrokenOptions { column, at, how, in_snapshot, .. } = options;
+        let trap = Trap { column, at, how, in_snapshot, due: false };
         if options.asynchronous {
             let limits = Limits::new(8);
             return Ok(Stage::transform(Concurrent::new(trap, limits, &context)?));
@@ -75,6 +79,9 @@ struct Trap {
     column: String,
     at: Vec<String>,
     how: Harm,
+    in_snapshot: bool,
+    /// The next snapshot does harm.
+    due: bool,
 }
 
 impl Trap {
@@ -106,8 +113,18 @@ impl Transform for Trap {
             out.reject(rows, "the last one")?;
             return Err(Error::data("this row is too much"));
         }
-        self.step(&rows)?;
+        match self.in_snapshot {
+            true => self.due |= self.is_at(&rows)?,
+            false => self.step(&rows)?,
+        }
         out.emit(rows)
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        if std::mem::take(&mut self.due) {
+            self.how.act();
+        }
+        Ok(Snapshot::Stateless)
     }
 }
 

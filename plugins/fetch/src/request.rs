@@ -46,6 +46,12 @@ impl RequestColumns {
         })
     }
 
+    /// Their names.
+    pub(crate) fn names<'a>(&self, schema: &'a Schema) -> impl Iterator<Item = &'a str> {
+        let indices = [Some(self.url), self.method, self.headers, self.body];
+        indices.into_iter().flatten().map(|index| schema.field(index).name().as_str())
+    }
+
     /// The address in row `index`; `None` when it is null.
     pub(crate) fn url<'a>(&self, batch: &'a RecordBatch, index: usize) -> Option<&'a str> {
         text(batch.column(self.url), index)

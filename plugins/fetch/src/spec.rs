@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use gristmill_stage::concurrent::{Concurrent, Limits};
-use gristmill_stage::{BatchTarget, BuildContext, Planned, Result, Role, Stage, StageSpec};
+use gristmill_stage::{
+    BatchTarget, BuildContext, Lineage, Planned, Result, Role, Stage, StageSpec,
+};
 
 use crate::answer;
 use crate::fetch::FetchRows;
@@ -46,15 +48,19 @@ with:
         let empty = Arc::new(Schema::empty());
         let input = input.unwrap_or(&empty);
         options.check()?;
-        RequestColumns::find(input)?;
+        let requests = RequestColumns::find(input)?;
         if options.ca_file.is_some() {
             // Only to find out whether the file can be used.
             Client::new(options)?;
         }
-        let (_, output) = layout(input, options.body);
+        let (carried, output) = layout(input, options.body, None);
+        let lineage = carried.into_iter().map(|index| input.field(index).name());
+        let lineage = lineage.fold(Lineage::new(), Lineage::passes);
+        let lineage = lineage.needs(requests.names(input));
         let batches = 2 * BatchTarget::default().bytes as u64;
         let bodies = options.max_body.0.saturating_mul(options.concurrency as u64);
-        let mut planned = Planned::emits(output).holds(bodies.saturating_add(batches));
+        let mut planned =
+            Planned::emits(output).lineage(lineage).holds(bodies.saturating_add(batches));
         if let Some(path) = &options.ca_file {
             planned = planned.reads(path);
         }
@@ -71,16 +77,25 @@ with:
     fn build(options: FetchOptions, context: BuildContext) -> Result<Stage> {
         options.check()?;
         let limits = Limits::new(options.concurrency);
-        let (carried, output) = layout(context.input(), options.body);
+        let (carried, output) = layout(context.input(), options.body, Some(context.output()));
         let rows = FetchRows::new(options, carried, output, &context)?;
         Ok(Stage::transform(Concurrent::new(rows, limits, &context)?))
     }
 }
 
-/// Which columns of the input are carried through, by place, and the columns that come out.
-fn layout(input: &SchemaRef, body: BodyType) -> (Vec<usize>, SchemaRef) {
+/// Which columns of the input are carried through, by place, and the columns that come out. Of the
+/// carried ones only those that are `wanted`, or all.
+fn layout(
+    input: &SchemaRef,
+    body: BodyType,
+    wanted: Option<&SchemaRef>,
+) -> (Vec<usize>, SchemaRef) {
+    let wants = |name: &str| wanted.is_none_or(|wanted| wanted.index_of(name).is_ok());
     let carried: Vec<usize> = (0..input.fields().len())
-        .filter(|&index| !answer::NAMES.contains(&input.field(index).name().as_str()))
+        .filter(|&index| {
+            let name = input.field(index).name().as_str();
+            !answer::NAMES.contains(&name) && wants(name)
+        })
         .collect();
     let mut fields: Vec<FieldRef> =
         carried.iter().map(|&index| Arc::clone(&input.fields()[index])).collect();

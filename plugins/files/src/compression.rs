@@ -82,7 +82,7 @@ pub(crate) enum Decoded<R: Read> {
         input: Option<R>,
     },
     Plain(io::Chain<Cursor<Vec<u8>>, R>),
-    Gzip(MultiGzDecoder<io::Chain<Cursor<Vec<u8>>, R>>),
+    Gzip(Box<MultiGzDecoder<io::Chain<Cursor<Vec<u8>>, R>>>),
     Zstd(zstd::stream::read::Decoder<'static, io::BufReader<io::Chain<Cursor<Vec<u8>>, R>>>),
     /// The data was broken or cut short, and stays so: no later read may take it for the end.
     Broken(ErrorKind, String),
@@ -102,7 +102,7 @@ impl<R: Read> Decoded<R> {
         let input = Cursor::new(head).chain(input);
         Ok(match compression {
             Compression::None => Self::Plain(input),
-            Compression::Gzip => Self::Gzip(MultiGzDecoder::new(input)),
+            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(input))),
             Compression::Zstd => Self::Zstd(zstd::stream::read::Decoder::new(input)?),
         })
     }

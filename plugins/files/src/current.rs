@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use gristmill_stage::{BatchTarget, Error, Output, Result};
+use gristmill_stage::{BatchTarget, BuildContext, Comparison, Error, Output, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{Bad, Decoder, values, without_end};
@@ -17,6 +17,8 @@ use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::records::{Part, Records};
 use crate::sample;
+use crate::skip::skip;
+use crate::split::Split;
 
 /// The first record that is not blank.
 pub(crate) enum Header {
@@ -97,6 +99,28 @@ pub(crate) struct Current {
     pub(crate) input: Input,
 }
 
+/// How files are read.
+pub(crate) struct Reading {
+    pub(crate) options: ReadOptions,
+    pub(crate) format: Format,
+    pub(crate) schema: SchemaRef,
+    /// Rows for which one of these is not true are of no use.
+    hints: Vec<Comparison>,
+    batch: BatchTarget,
+}
+
+impl Reading {
+    pub(crate) fn new(options: ReadOptions, format: Format, context: &BuildContext) -> Self {
+        Self {
+            options,
+            format,
+            schema: context.output().clone(),
+            hints: context.hints().to_vec(),
+            batch: context.batch(),
+        }
+    }
+}
+
 /// What a step came to.
 pub(crate) enum Step {
     /// Rows, or rejected rows.
@@ -108,30 +132,29 @@ pub(crate) enum Step {
 }
 
 impl Current {
-    /// Emits or rejects the next records.
+    /// Emits or rejects the next records. In a piece of a file, `split` knows the numbers of lines.
     pub(crate) fn step(
         &mut self,
-        options: &ReadOptions,
-        format: Format,
-        schema: &SchemaRef,
-        target: BatchTarget,
+        reading: &Reading,
+        split: Option<&mut Split>,
         out: &mut dyn Output,
     ) -> Result<Step> {
         let Self { records, decoder, input } = self;
         if decoder.is_none() {
-            *decoder = options.decoder(format, schema, input, records)?;
+            *decoder = reading.options.decoder(reading.format, &reading.schema, input, records)?;
         }
         let Some(decoder) = decoder else { return Ok(Step::Wait) };
-        let part = records.next(target.rows.max(1), target.bytes.max(1));
+        let in_file = |line| split.map_or(Ok(line), |split| split.line(line, input));
+        let part = records.next(reading.batch.rows.max(1), reading.batch.bytes.max(1));
         match part.map_err(|e| failed(input, e))? {
             Part::Wait => return Ok(Step::Wait),
             Part::End => return Ok(Step::End),
             Part::TooLong { head, length, line } => {
-                let max = options.max_line;
+                let max = reading.options.max_line;
                 let reason = format!(
                     "the line has {length} bytes, `max_line` is {max}; only its beginning is kept"
                 );
-                out.reject(rejected(&head, &input.name(), line)?, &reason)?;
+                out.reject(rejected(&head, &input.name(), in_file(line)?)?, &reason)?;
             }
             Part::Records { records: ranges, line } => {
                 let whole = ranges.len() - usize::from(records.unclosed());
@@ -139,9 +162,12 @@ impl Current {
                 if whole < ranges.len() {
                     bad.push((whole, "a quote is opened and never closed".to_owned()));
                 }
-                reject(records.text(), &ranges, (line, &input.name()), bad, out)?;
+                if !bad.is_empty() {
+                    let place = (in_file(line)?, &*input.name());
+                    reject(records.text(), &ranges, place, bad, out)?;
+                }
                 if let Some(batch) = batch {
-                    out.emit(batch)?;
+                    out.emit(skip(batch, &reading.hints)?)?;
                 }
             }
         }
@@ -169,7 +195,7 @@ fn reject(
 }
 
 /// A line that could not be used, as a row.
-fn rejected(record: &[u8], file: &str, line: u64) -> Result<RecordBatch> {
+pub(crate) fn rejected(record: &[u8], file: &str, line: u64) -> Result<RecordBatch> {
     let text = String::from_utf8_lossy(without_end(record));
     let schema = Schema::new(vec![
         Field::new("line", DataType::Utf8, false),

@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_array::{RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use gristmill_stage::Result;
 
+use crate::fast::{Fast, Way};
 use crate::{exact, object, reason};
 
 /// How the records of one file become rows of the output schema.
@@ -21,6 +22,7 @@ pub(crate) enum Decoder {
 pub(crate) struct Jsonl {
     pub(crate) schema: SchemaRef,
     pub(crate) json: Vec<String>,
+    pub(crate) ways: Vec<Way>,
 }
 
 /// CSV: the columns of the file, and where those of the output are among them.
@@ -101,6 +103,12 @@ impl Csv {
 }
 
 impl Jsonl {
+    pub(crate) fn new(schema: SchemaRef, json: Vec<String>) -> Self {
+        let way = |field: &Arc<Field>| Way::of(field, json.contains(field.name()));
+        let ways = schema.fields().iter().map(way).collect();
+        Self { schema, json, ways }
+    }
+
     /// Decodes whole lines; all of them or none.
     pub(crate) fn decode(&self, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
         let texts;
@@ -145,9 +153,60 @@ fn read_json(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch
 pub(crate) type Bad = (usize, String);
 
 impl Decoder {
-    /// The rows of these records in order, and the records that do not fit. All records are tried
-    /// together; only when that fails they are halved until the bad ones stand alone.
+    /// The rows of these records in order, and the records that do not fit.
     pub(crate) fn decode(
+        &self,
+        text: &[u8],
+        records: &[Range<usize>],
+    ) -> Result<(Option<RecordBatch>, Vec<Bad>)> {
+        if let Self::Jsonl(jsonl) = self
+            && let Some(fast) = jsonl.fast(text, records)
+            && let Some(all) = self.beside(fast, text, records)?
+        {
+            return Ok(all);
+        }
+        self.slow(text, records)
+    }
+
+    /// The rows that were decoded fast and those of the lines that were left, in order. `None` when
+    /// they cannot be told apart.
+    fn beside(
+        &self,
+        fast: Fast,
+        text: &[u8],
+        records: &[Range<usize>],
+    ) -> Result<Option<(Option<RecordBatch>, Vec<Bad>)>> {
+        let Fast { batch, taken, left } = fast;
+        if left.is_empty() {
+            return Ok(Some(((!taken.is_empty()).then_some(batch), Vec::new())));
+        }
+        let mut lines = Vec::new();
+        let mut ranges = Vec::with_capacity(left.len());
+        for n in &left {
+            let start = lines.len();
+            lines.extend_from_slice(&text[records[*n].clone()]);
+            ranges.push(start..lines.len());
+        }
+        let (slow, mut bad) = self.slow(&lines, &ranges)?;
+        let slow = slow.unwrap_or_else(|| RecordBatch::new_empty(self.schema().clone()));
+        let mut lost = bad.iter().map(|(n, _)| *n).peekable();
+        let is_good = |n: &usize| lost.next_if_eq(n).is_none();
+        let good: Vec<usize> = (0..left.len()).filter(is_good).map(|n| left[n]).collect();
+        if good.len() != slow.num_rows() {
+            return Ok(None);
+        }
+        let all = arrow_select::concat::concat_batches(self.schema(), [&batch, &slow])?;
+        let mut order: Vec<(usize, u64)> = taken.into_iter().chain(good).zip(0..).collect();
+        order.sort_unstable();
+        let order = UInt64Array::from_iter_values(order.into_iter().map(|(_, row)| row));
+        let all = arrow_select::take::take_record_batch(&all, &order)?;
+        bad.iter_mut().for_each(|(n, _)| *n = left[*n]);
+        Ok(Some(((all.num_rows() > 0).then_some(all), bad)))
+    }
+
+    /// As [`decode`](Self::decode). All records are tried together; only when that fails they are
+    /// halved until the bad ones stand alone.
+    pub(crate) fn slow(
         &self,
         text: &[u8],
         records: &[Range<usize>],

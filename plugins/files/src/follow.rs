@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use gristmill_stage::path::folder;
-use gristmill_stage::{
-    BatchTarget, BuildContext, Clock, Error, Next, Output, Result, Snapshot, Source, Stage,
-};
+use gristmill_stage::{BuildContext, Clock, Error, Next, Output, Result, Snapshot, Source, Stage};
 use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
-use crate::current::{Current, Step, failed, regular};
+use crate::current::{Current, Reading, Step, failed, regular};
 use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
@@ -127,10 +125,7 @@ pub(crate) fn build(options: ReadOptions, context: &BuildContext) -> Result<Stag
     Ok(Stage::source(Follower {
         files: followed.collect(),
         turn: 0,
-        options,
-        format,
-        schema: context.output().clone(),
-        batch: context.batch(),
+        reading: Reading::new(options, format, context),
         clock: context.clock().clone(),
     }))
 }
@@ -147,10 +142,7 @@ struct Follower {
     files: Vec<Followed>,
     /// The file to look at first.
     turn: usize,
-    options: ReadOptions,
-    format: Format,
-    schema: SchemaRef,
-    batch: BatchTarget,
+    reading: Reading,
     clock: Arc<dyn Clock>,
 }
 
@@ -226,10 +218,11 @@ impl Source for Follower {
             let at = (self.turn + n) % self.files.len();
             let file = &mut self.files[at];
             if file.current.is_none() {
-                file.open(&self.options, self.format, &self.schema)?;
+                let Reading { options, format, schema, .. } = &self.reading;
+                file.open(options, *format, schema)?;
             }
             let Some(current) = &mut file.current else { continue };
-            match current.step(&self.options, self.format, &self.schema, self.batch, out)? {
+            match current.step(&self.reading, None, out)? {
                 Step::Wait => continue,
                 Step::Rows => {}
                 Step::End => (file.current, file.place) = (None, None),

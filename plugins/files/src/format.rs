@@ -65,6 +65,12 @@ impl Format {
     }
 }
 
+/// Whether the ending of a path is one that databases have.
+pub(crate) fn is_database(path: &str) -> bool {
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("sqlite" | "sqlite3" | "db"))
+}
+
 /// Columns with their types, in the order in which they were written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns(pub Vec<(String, ColumnType)>);

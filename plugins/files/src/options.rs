@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use gristmill_stage::option::ByteSize;
-use gristmill_stage::{Error, Result};
+use gristmill_stage::{Error, Lineage, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::compression::{Compression, decoded_at};
 use crate::current::{Current, Header, Position, failed, open_at, regular, unnamed};
 use crate::decode::{Csv, Decoder, Jsonl, values};
-use crate::format::{Columns, Format};
+use crate::format::{Columns, Format, is_database};
 use crate::paths::{Input, Paths};
 use crate::pipe::{Pipe, Waiting};
+use crate::quotes::Quotes;
 use crate::records::{Ends, Records};
 use crate::{layout, sample};
 
@@ -40,7 +41,8 @@ pub struct ReadOptions {
     /// Columns and their types; told from the first rows when left out. CSV columns are found by
     /// their names in the header, without a header by their order. `string` takes numbers and
     /// booleans of JSON as their text; `float64` takes `NaN` and `Infinity`, in JSON as texts; a
-    /// `timestamp` is RFC 3339, UTC where no offset is given.
+    /// `timestamp` is RFC 3339, UTC where no offset is given. Columns that no stage uses are not
+    /// looked at: a line is rejected when it is broken, or when a column that is used does not fit.
     #[serde(default)]
     columns: Option<Columns>,
     /// How many rows to look at when columns are not declared.
@@ -61,6 +63,15 @@ pub struct ReadOptions {
     /// A line, or a record of CSV, longer than this is rejected without being held.
     #[serde(default = "max_line")]
     pub(crate) max_line: ByteSize,
+    /// With several workers, files are read in pieces of this size, which are dealt out to the
+    /// workers in turn. Then a file is read as far as it went when the run began, each row once; it
+    /// is an error if it has become shorter when a worker comes to the end of a piece.
+    #[serde(default = "split")]
+    pub(crate) split: ByteSize,
+}
+
+fn split() -> ByteSize {
+    ByteSize(8 << 20)
 }
 
 fn sample() -> usize {
@@ -82,7 +93,10 @@ impl ReadOptions {
                 "format",
                 format!("the format of {} is not known by its name", input.name()),
             )
-            .help("one of `jsonl`, `csv`, `tsv`, `lines`, `parquet`, `arrow`")
+            .help(match is_database(&input.name()) {
+                true => "this is a database; export the table, to CSV for instance",
+                false => "one of `jsonl`, `csv`, `tsv`, `lines`, `parquet`, `arrow`",
+            })
         };
         let mut found = self.format;
         for input in inputs.iter().filter(|_| self.format.is_none()) {
@@ -206,6 +220,19 @@ impl ReadOptions {
         Ok(Some(sample::csv(&names, first, delimiter)))
     }
 
+    /// Which of the columns can be left out when nobody uses them.
+    pub(crate) fn lineage(&self, format: Format, schema: &SchemaRef) -> Option<Lineage> {
+        let found = match format {
+            Format::Jsonl | Format::Parquet | Format::Arrow => true,
+            // Without names, how many values a record has is known from the columns alone.
+            Format::Csv | Format::Tsv => self.header || self.columns.is_some(),
+            Format::Lines => false,
+        };
+        let names = schema.fields().iter().map(|field| field.name());
+        let none = std::iter::empty::<String>;
+        found.then(|| names.fold(Lineage::new(), |lineage, name| lineage.makes(name, none())))
+    }
+
     /// The bytes of an input from `offset` on; of a pipe from where it stands.
     fn bytes(
         &self,
@@ -228,6 +255,22 @@ impl ReadOptions {
             }
         };
         opened.map_err(|e| failed(input, e))
+    }
+
+    /// Whether several workers can read pieces of the input. Text only is asked about: files of columns
+    /// have their own blocks.
+    pub(crate) fn can_split(&self, input: &Input) -> bool {
+        // Of compressed text there is no other place to begin at than the first.
+        let plain = || matches!(self.compression(input), Ok(Some(Compression::None)));
+        !self.follow && regular(input) && plain()
+    }
+
+    /// What follows the quotes of a file, where these can hold line ends.
+    pub(crate) fn quotes(&self, format: Format) -> Result<Option<Quotes>> {
+        Ok(match format {
+            Format::Csv | Format::Tsv => Some(Quotes::new(format.delimiter(self.delimiter)?)),
+            _ => None,
+        })
     }
 
     pub(crate) fn records(&self, format: Format, bytes: Box<dyn Read + Send>) -> Result<Records> {
@@ -268,8 +311,9 @@ impl ReadOptions {
     ) -> Result<Option<Decoder>> {
         let delimiter = match format {
             Format::Jsonl => {
-                let json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
-                return Ok(Some(Decoder::Jsonl(Jsonl { schema: schema.clone(), json })));
+                let mut json = self.columns.as_ref().map(Columns::json).unwrap_or_default();
+                json.retain(|name| schema.column_with_name(name).is_some());
+                return Ok(Some(Decoder::Jsonl(Jsonl::new(schema.clone(), json))));
             }
             Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
             _ => format.delimiter(self.delimiter)?,
@@ -281,7 +325,10 @@ impl ReadOptions {
         let names = match header {
             Header::Names(names) => names,
             // By their order; a file without even a header has no rows either.
-            Header::Missing => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            Header::Missing => match (&self.columns, self.header) {
+                (Some(columns), false) => columns.0.iter().map(|(name, _)| name.clone()).collect(),
+                _ => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            },
             Header::Wait => return Ok(None),
         };
         let csv = Csv::new(schema.clone(), &names, delimiter).map_err(|missing| {

@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 
 use arrow_schema::SchemaRef;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, ErrorKind, Next, Output, Planned, Result, Role, Snapshot,
-    Source, Stage, StageSpec,
+    BuildContext, Error, ErrorKind, Next, Output, Planned, Result, Role, Snapshot, Source, Stage,
+    StageSpec,
 };
 
 use crate::blocks;
-use crate::current::{Current, Position, Step, regular};
+use crate::current::{Current, Position, Reading, Step, regular, rejected};
 use crate::follow;
 use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::pipe::Waiting;
+use crate::split::Split;
 
 /// The kind `read`.
 #[derive(Debug, Clone, Copy)]
@@ -52,15 +53,21 @@ impl StageSpec for Read {
                 Error::option("max_line", "no line is that short").help("for example 64MiB")
             );
         }
-        let planned = Planned::emits(options.schema(format, &inputs)?).holds(options.max_line.0);
+        if options.split.0 == 0 {
+            return Err(Error::option("split", "no piece is that short").help("for example 8MiB"));
+        }
+        let schema = options.schema(format, &inputs)?;
+        let lineage = options.lineage(format, &schema);
+        let planned = Planned { lineage, ..Planned::emits(schema) }.holds(options.max_line.0);
+        let planned = planned.takes_hints();
         let regular_files = inputs.iter().filter(|input| regular(input));
         let planned = regular_files.fold(planned, |planned, input| match input {
             Input::File(path) => planned.reads(path),
             Input::Stdin => planned,
         });
         let planned = if inputs.iter().all(regular) { planned } else { planned.once() };
-        Ok(match inputs.len() {
-            1 => planned.single("there is one file to read"),
+        Ok(match inputs.as_slice() {
+            [one] if !options.can_split(one) => planned.single("there is one input to read"),
             _ => planned,
         })
     }
@@ -75,6 +82,13 @@ impl StageSpec for Read {
             return blocks::build(inputs, format, &context);
         }
         let (instance, instances) = (context.instance(), context.instances().max(1));
+        if instances > 1 && inputs.iter().all(|input| options.can_split(input)) {
+            let split = Split::new(inputs, options.split.0, &context)?;
+            return Ok(Stage::source(Reader {
+                split: Some(split),
+                ..Reader::new(options, format, &context)
+            }));
+        }
         let mine = inputs.into_iter().enumerate().filter(|(n, _)| n % instances == instance);
         let mut files: VecDeque<Input> = mine.map(|(_, input)| input).collect();
         let mut restored: Option<Position> = context.restored().value(VERSION)?;
@@ -97,14 +111,10 @@ impl StageSpec for Read {
             false => Some(Waiting::new(&context)?),
         };
         Ok(Stage::source(Reader {
-            options,
-            format,
-            schema: context.output().clone(),
-            batch: context.batch(),
             waiting,
             files,
             restored,
-            file: None,
+            ..Reader::new(options, format, &context)
         }))
     }
 }
@@ -113,7 +123,9 @@ impl StageSpec for Read {
 fn columns(options: &ReadOptions, format: Format, inputs: &[Input]) -> Result<Planned> {
     options.no_text_options(format)?;
     let (schema, blocks) = blocks::schema(format, inputs)?;
-    let planned = inputs.iter().fold(Planned::emits(schema), |planned, input| match input {
+    let lineage = options.lineage(format, &schema);
+    let planned = Planned { lineage, ..Planned::emits(schema) }.takes_hints();
+    let planned = inputs.iter().fold(planned, |planned, input| match input {
         Input::File(path) => planned.reads(path),
         Input::Stdin => planned,
     });
@@ -124,30 +136,64 @@ fn columns(options: &ReadOptions, format: Format, inputs: &[Input]) -> Result<Pl
 }
 
 struct Reader {
-    options: ReadOptions,
-    format: Format,
-    schema: SchemaRef,
-    batch: BatchTarget,
+    reading: Reading,
     /// There when an input may have to be waited for.
     waiting: Option<Waiting>,
     /// Files not yet opened.
     files: VecDeque<Input>,
     /// Where in the first of them to go on.
     restored: Option<Position>,
+    /// There when files are read in pieces, and not as they stand in `files`.
+    split: Option<Split>,
     file: Option<Current>,
+    /// No more is read; of a pipe, what was taken out of it still comes out.
+    stopped: bool,
 }
 
 impl Reader {
+    fn new(options: ReadOptions, format: Format, context: &BuildContext) -> Self {
+        Self {
+            reading: Reading::new(options, format, context),
+            waiting: None,
+            files: VecDeque::new(),
+            restored: None,
+            split: None,
+            file: None,
+            stopped: false,
+        }
+    }
+
     /// Opens the next file when there is none. False when all are read.
     fn open(&mut self) -> Result<bool> {
+        let Reading { options, format, schema, .. } = &self.reading;
+        if let (None, Some(split)) = (&self.file, &mut self.split) {
+            self.file = split.next(options, *format, schema)?;
+            return Ok(self.file.is_some());
+        }
         if self.file.is_none() {
             let Some(input) = self.files.pop_front() else { return Ok(false) };
             let position = self.restored.take().unwrap_or_else(|| Position::start(&input));
             let waiting = self.waiting.as_ref();
-            let opened = self.options.open(self.format, &self.schema, &input, position, waiting)?;
+            let opened = options.open(*format, schema, &input, position, waiting)?;
             self.file = Some(opened);
         }
         Ok(true)
+    }
+
+    /// Nothing can be read now. If the run is stopped, nothing ever will be, and of a line that was
+    /// begun the rest stays in the pipe.
+    fn pause(&mut self, out: &mut dyn Output) -> Result<Next> {
+        let file = match &self.file {
+            Some(file) if self.stopped => file,
+            _ => return Ok(Next::Wait),
+        };
+        let rest = file.records.rest();
+        if !rest.is_empty() {
+            let (name, (_, line)) = (file.input.name(), file.records.position());
+            let reason = format!("{name}:{line}: the run was stopped in the middle of this line");
+            out.reject(rejected(rest, &name, line)?, &reason)?;
+        }
+        Ok(Next::Done)
     }
 }
 
@@ -157,15 +203,32 @@ impl Source for Reader {
             return Ok(Next::Done);
         }
         let Some(file) = &mut self.file else { return Ok(Next::Now) };
-        match file.step(&self.options, self.format, &self.schema, self.batch, out)? {
-            Step::Wait => return Ok(Next::Wait),
-            Step::End => self.file = None,
+        match file.step(&self.reading, self.split.as_mut(), out)? {
+            Step::Wait => return self.pause(out),
+            Step::End => {
+                if let (Some(file), Some(split)) = (self.file.take(), &mut self.split) {
+                    split.finished(file)?;
+                }
+            }
             Step::Rows => {}
         }
         Ok(Next::Now)
     }
 
+    fn stop(&mut self) -> Result<bool> {
+        self.files.clear();
+        // What was not handed on of a file is in the file.
+        self.stopped = self.file.as_ref().is_some_and(|file| !regular(&file.input));
+        if let Some(waiting) = &self.waiting {
+            waiting.stop();
+        }
+        Ok(self.stopped)
+    }
+
     fn snapshot(&mut self) -> Result<Snapshot> {
+        if let Some(split) = &self.split {
+            return split.snapshot(self.file.as_ref());
+        }
         let position = match (&self.file, &self.restored, self.files.front()) {
             // What was taken from a pipe cannot be had again; reading goes on with what is left.
             (Some(file), ..) if !regular(&file.input) => Position::start(&file.input),

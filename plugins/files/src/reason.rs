@@ -60,7 +60,7 @@ fn of_json(jsonl: &Jsonl, record: &[u8]) -> Option<String> {
     jsonl.schema.fields().iter().find_map(|field| {
         let schema = Arc::new(Schema::new(vec![field.clone()]));
         let json = jsonl.json.iter().filter(|name| *name == field.name()).cloned().collect();
-        Jsonl { schema, json }.decode(record, 1).err()?;
+        Jsonl::new(schema, json).decode(record, 1).err()?;
         let (_, value) = members.iter().rev().find(|(name, _)| name == field.name())?;
         Some(unfit(field.name(), value.get(), field.data_type()))
     })

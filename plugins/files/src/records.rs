@@ -12,7 +12,7 @@ const HEAD: usize = 1024;
 /// Where in a record of CSV the scan is. The same rules as the CSV decoder's: a quote opens only at
 /// the start of a value, and `\r`, `\n` and `\r\n` end a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Start,
     Value,
     Quoted,
@@ -60,6 +60,8 @@ pub(crate) struct Records {
     /// Bytes and lines handed out.
     offset: u64,
     line: u64,
+    /// No record that begins here or later is handed out.
+    until: u64,
 }
 
 /// The beginning of a record that is too long, and where it begins.
@@ -85,6 +87,7 @@ impl Records {
             skipped: None,
             offset: 0,
             line: 1,
+            until: u64::MAX,
         }
     }
 
@@ -92,6 +95,31 @@ impl Records {
     pub(crate) fn at(mut self, offset: u64, line: u64) -> Self {
         (self.offset, self.line) = (offset, line);
         self
+    }
+
+    /// Ends before the first record that begins at this place of the file or later.
+    pub(crate) fn until(mut self, offset: u64) -> Self {
+        self.until = offset;
+        self
+    }
+
+    /// Says where in a record of CSV the input begins.
+    pub(crate) fn in_place(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Passes over the rest of the record that the input begins in. Lines count from the next one.
+    pub(crate) fn align(&mut self) -> std::io::Result<()> {
+        while self.found.is_empty() && !self.at_end && self.offset < self.until {
+            self.hand_out(self.scanned);
+            self.compact();
+            self.fill()?;
+        }
+        let end = self.found.pop_front().unwrap_or(self.scanned);
+        self.hand_out(end);
+        self.line = 1;
+        Ok(())
     }
 
     /// The text that the ranges of the last part are of.
@@ -102,6 +130,14 @@ impl Records {
     /// Whether the record handed out last is the end of the input, within a quote that never ends.
     pub(crate) fn unclosed(&self) -> bool {
         self.at_end && self.place == Place::Quoted && self.start == self.text.len()
+    }
+
+    /// What is left of a record whose end was not read, if anything is.
+    pub(crate) fn rest(&self) -> &[u8] {
+        match &self.skipped {
+            Some(skipped) => &skipped.head,
+            None => &self.text[self.start..],
+        }
     }
 
     /// Bytes before, and number of, the next line.
@@ -115,10 +151,15 @@ impl Records {
         if let Some(skipped) = self.skipped.take() {
             return self.skip(skipped);
         }
+        if self.offset >= self.until {
+            return Ok(Part::End);
+        }
         self.compact();
         loop {
             let whole = !self.found.is_empty();
-            let full = self.found.len() >= rows || self.text.len() >= bytes;
+            let full = self.found.len() >= rows
+                || self.text.len() >= bytes
+                || self.offset + self.text.len() as u64 >= self.until;
             if self.at_end || (whole && full) {
                 break;
             }
@@ -146,7 +187,10 @@ impl Records {
         let (line, mut records) = (self.line, Vec::with_capacity(rows.min(self.found.len())));
         let mut from = 0;
         while let Some(end) = self.found.front().copied() {
-            let stop = records.len() >= rows || end > bytes || self.too_long(from..end);
+            let stop = records.len() >= rows
+                || end > bytes
+                || self.offset + from as u64 >= self.until
+                || self.too_long(from..end);
             if stop && from > 0 {
                 break;
             }
@@ -158,7 +202,15 @@ impl Records {
         if self.offset == 0 && self.text.starts_with(b"\xEF\xBB\xBF") {
             records[0].start = 3;
         }
-        self.hand_out(from);
+        match self.ends {
+            // Each line but half a one at the end has its line end.
+            Ends::Lines => {
+                self.line += (records.len() - usize::from(self.text[from - 1] != b'\n')) as u64;
+                self.start = from;
+                self.offset += from as u64;
+            }
+            Ends::Csv { .. } => self.hand_out(from),
+        }
         Ok(Part::Records { records, line })
     }
 
@@ -190,7 +242,10 @@ impl Records {
     /// Reads a chunk and finds the ends in it. False when it would have to be waited for.
     fn fill(&mut self) -> std::io::Result<bool> {
         let before = self.text.len();
-        self.text.resize(before + CHUNK, 0);
+        // Behind the end only the rest of a record is wanted.
+        let left = self.until.saturating_sub(self.offset + before as u64 - self.start as u64);
+        let chunk = usize::try_from(left).unwrap_or(CHUNK).clamp(CHUNK / 16, CHUNK);
+        self.text.resize(before + chunk, 0);
         let read = loop {
             match self.input.read(&mut self.text[before..]) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -3,7 +3,8 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Snapshot, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Snapshot, Stage, StageSpec,
+    Transform,
 };
 
 use crate::encode::Encoding;
@@ -38,10 +39,13 @@ impl StageSpec for Write {
         }
         let encoding = options.encoding(input)?;
         encoding.check()?;
+        let planned = match options.needed() {
+            Some(columns) => Planned::sink().lineage(Lineage::new().needs(columns)),
+            None => Planned::sink(),
+        };
         if options.is_numbered() {
-            return numbered(options);
+            return numbered(options, planned);
         }
-        let planned = Planned::sink();
         if stdout {
             return Ok(planned.blocks().single("there is one stdout"));
         }
@@ -77,9 +81,9 @@ impl StageSpec for Write {
 }
 
 /// The plan for several files.
-fn numbered(options: &WriteOptions) -> Result<Planned> {
+fn numbered(options: &WriteOptions, planned: Planned) -> Result<Planned> {
     options.check_numbered()?;
-    let planned = Planned::sink().writes(options.names(0).file("", 1));
+    let planned = planned.writes(options.names(0).file("", 1));
     Ok(match &options.partition_by {
         _ if options.path.contains(WORKER) => planned,
         // Each folder has one worker that writes into it.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::compression::Compression;
 use crate::encode::{Encoding, RowGroup};
-use crate::format::Format;
+use crate::format::{Format, is_database};
 use crate::names::Names;
 use crate::partition::Partition;
 use crate::roll::Roll;
@@ -137,7 +137,10 @@ impl WriteOptions {
         let stdout = || (self.path == "-").then_some(WriteFormat::Jsonl);
         self.format.or(known).or_else(stdout).ok_or_else(|| {
             let text = format!("the format of `{}` is not known by its name", self.path);
-            Error::option("format", text).help("one of `jsonl`, `csv`, `tsv`, `parquet`, `arrow`")
+            Error::option("format", text).help(match is_database(&self.path) {
+                true => "`type: sqlite` writes a database",
+                false => "one of `jsonl`, `csv`, `tsv`, `parquet`, `arrow`",
+            })
         })
     }
 
@@ -199,6 +202,12 @@ impl WriteOptions {
     pub(crate) fn partition(&self, input: &SchemaRef) -> Result<Option<Partition>> {
         let columns = self.partition_by.as_deref();
         columns.map(|columns| Partition::new(input, columns)).transpose()
+    }
+
+    /// The columns that are looked at; all of them when `None`.
+    pub(crate) fn needed(&self) -> Option<Vec<String>> {
+        let parted = self.partition_by.iter().flatten();
+        self.columns.as_ref().map(|columns| columns.iter().chain(parted).cloned().collect())
     }
 
     /// Whether there are several files, with numbers.

@@ -192,3 +192,53 @@ fn what_a_dropped_source_has_not_read_stays_in_the_pipe() {
     assert_eq!(second.poll(), Next::Wait);
     assert_eq!(second.out.rows(), [json!({ "line": "kept" })]);
 }
+
+#[test]
+fn what_was_taken_comes_out_after_a_stop_and_no_more_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(folder.path());
+    let _both = OpenOptions::new().read(true).write(true).open(&path).expect("both ends");
+    let mut piped = Piped::new(&json!({ "path": path, "format": "lines", "max_line": 9 }));
+    assert_eq!(piped.poll(), Next::Wait);
+    writer(&path).write_all(b"a\nb\nhal").expect("written");
+    assert_eq!(piped.source.poll(&mut piped.out).expect("poll"), Next::Now);
+    assert!(piped.source.stop().expect("stopped"), "half a line is still in its hand");
+    writer(&path).write_all(b"f\nc\n").expect("written");
+    assert_eq!(piped.poll(), Next::Done);
+    assert_eq!(piped.out.rows(), [json!({ "line": "a" }), json!({ "line": "b" })]);
+    let (rows, reason) = &piped.out.rejected[0];
+    assert!(reason.contains(":3: the run was stopped in the middle of this line"), "{reason}");
+    assert_eq!(common::json(rows)[0]["line"], "hal");
+    let mut next = Piped::new(&json!({ "path": path, "format": "lines" }));
+    assert_eq!(next.poll(), Next::Wait);
+    assert_eq!(next.out.rows(), [json!({ "line": "f" }), json!({ "line": "c" })]);
+}
+
+#[test]
+fn what_was_taken_and_is_still_compressed_comes_out_after_a_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(folder.path());
+    let _both = OpenOptions::new().read(true).write(true).open(&path).expect("both ends");
+    let options = json!({ "path": path, "format": "lines", "compression": "gzip" });
+    let mut piped = Piped::new(&options);
+    assert_eq!(piped.poll(), Next::Wait);
+    let mut encoder = GzEncoder::new(writer(&path), flate2::Compression::fast());
+    let long = "x".repeat(1 << 20);
+    encoder.write_all(format!("{long}\n{long}\nhal").as_bytes()).expect("written");
+    encoder.flush().expect("flushed");
+    assert_eq!(piped.source.poll(&mut piped.out).expect("poll"), Next::Now);
+    assert_eq!(piped.out.rows().len(), 1);
+    assert!(piped.source.stop().expect("stopped"), "the decoder still holds a line");
+    assert_eq!(piped.poll(), Next::Done);
+    assert_eq!(piped.out.rows().len(), 2);
+    assert_eq!(common::json(&piped.out.rejected[0].0)[0]["line"], "hal");
+}
+
+#[test]
+fn the_rest_of_a_file_is_left_in_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lines");
+    std::fs::write(&path, "a\nb\n").expect("written");
+    let mut source = reader(&json!({ "path": path, "format": "lines" }), context());
+    assert!(!source.stop().expect("stopped"));
+}

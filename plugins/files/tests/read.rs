@@ -245,10 +245,10 @@ fn several_files_and_patterns_are_shared_out() {
     let shares: Vec<Vec<Value>> =
         (0..2).map(|n| read_with(&options, context().with_instance(n, 2), false).rows()).collect();
     assert_eq!(shares, [vec![json!({"f": "a"}), json!({"f": "c"})], vec![json!({"f": "b"})]]);
-    let one = registry()
-        .get("read")
-        .expect("read")
-        .plan(&json!({ "path": folder.path().join("a.jsonl") }), None);
+    let planned = |options| registry().get("read").expect("read").plan(&options, None);
+    let one = planned(json!({ "path": folder.path().join("a.jsonl") }));
+    assert_eq!(one.expect("planned").partitioning, Partitioning::Any);
+    let one = planned(json!({ "path": "-", "format": "lines" }));
     assert!(matches!(one.expect("planned").partitioning, Partitioning::Single(_)));
 }
 
@@ -368,6 +368,7 @@ fn option_mistakes_name_their_option() {
         (json!({ "path": csv, "columns": { "a": "number" } }), "columns.a"),
         (json!({ "path": csv, "delimiter": "\"" }), "delimiter"),
         (json!({ "path": csv, "max_line": 0 }), "max_line"),
+        (json!({ "path": csv, "split": 0 }), "split"),
         (json!({ "path": csv, "format": "lines", "columns": { "a": "string" } }), "columns"),
     ] {
         let error = plan_read(&options).expect_err(&options.to_string());

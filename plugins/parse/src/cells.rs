@@ -1,18 +1,18 @@
 //! The output columns while they grow, row by row. A row that turns out not to fit is taken back.
 
+mod values;
+
 use std::sync::Arc;
 
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, StringArray,
-    TimestampMicrosecondArray,
-};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, ListArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::Field as ArrowField;
 use gristmill_stage::Result;
-use gristmill_stage::option::ColumnType;
 
+use self::values::Values;
 use crate::convert::Scalar;
 use crate::field::Field;
+use crate::time::Zone;
 
 /// Why a row does not fit, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,84 +44,6 @@ struct Column {
 struct Lists {
     ends: Vec<i32>,
     valid: Vec<bool>,
-}
-
-#[derive(Debug)]
-enum Values {
-    Text { bytes: String, ends: Vec<i32> },
-    Int(Vec<i64>),
-    Float(Vec<f64>),
-    Bool(Vec<bool>),
-    Timestamp(Vec<i64>),
-    Date(Vec<i32>),
-}
-
-impl Values {
-    fn new(kind: ColumnType) -> Self {
-        match kind {
-            ColumnType::String | ColumnType::Json => {
-                Self::Text { bytes: String::new(), ends: vec![0] }
-            }
-            ColumnType::Int64 => Self::Int(Vec::new()),
-            ColumnType::Float64 => Self::Float(Vec::new()),
-            ColumnType::Boolean => Self::Bool(Vec::new()),
-            ColumnType::Timestamp => Self::Timestamp(Vec::new()),
-            ColumnType::Date => Self::Date(Vec::new()),
-        }
-    }
-
-    /// Adds a value; anything that is not of the column's type adds the empty value.
-    fn push(&mut self, value: Option<Scalar<'_>>) {
-        match (self, value) {
-            (Self::Text { bytes, ends }, value) => {
-                if let Some(Scalar::Text(text)) = value {
-                    bytes.push_str(text);
-                }
-                // `Cells` keeps a batch below 2 GiB; see `Cells::new`.
-                ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
-            }
-            (Self::Int(all), Some(Scalar::Int(value)))
-            | (Self::Timestamp(all), Some(Scalar::Timestamp(value))) => all.push(value),
-            (Self::Int(all) | Self::Timestamp(all), _) => all.push(0),
-            (Self::Float(all), Some(Scalar::Float(value))) => all.push(value),
-            (Self::Float(all), _) => all.push(0.0),
-            (Self::Bool(all), Some(Scalar::Bool(value))) => all.push(value),
-            (Self::Bool(all), _) => all.push(false),
-            (Self::Date(all), Some(Scalar::Date(value))) => all.push(value),
-            (Self::Date(all), _) => all.push(0),
-        }
-    }
-
-    fn truncate(&mut self, len: usize) {
-        match self {
-            Self::Text { bytes, ends } => {
-                ends.truncate(len + 1);
-                let end = ends.last().copied().unwrap_or_default();
-                bytes.truncate(usize::try_from(end).unwrap_or_default());
-            }
-            Self::Int(all) | Self::Timestamp(all) => all.truncate(len),
-            Self::Float(all) => all.truncate(len),
-            Self::Bool(all) => all.truncate(len),
-            Self::Date(all) => all.truncate(len),
-        }
-    }
-
-    fn finish(self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
-        Ok(match self {
-            Self::Text { bytes, ends } => Arc::new(StringArray::try_new(
-                OffsetBuffer::new(ScalarBuffer::from(ends)),
-                Buffer::from_vec(bytes.into_bytes()),
-                nulls,
-            )?),
-            Self::Int(all) => Arc::new(Int64Array::try_new(all.into(), nulls)?),
-            Self::Float(all) => Arc::new(Float64Array::try_new(all.into(), nulls)?),
-            Self::Bool(all) => Arc::new(BooleanArray::new(BooleanBuffer::from(all), nulls)),
-            Self::Timestamp(all) => Arc::new(
-                TimestampMicrosecondArray::try_new(all.into(), nulls)?.with_timezone("UTC"),
-            ),
-            Self::Date(all) => Arc::new(Date32Array::try_new(all.into(), nulls)?),
-        })
-    }
 }
 
 impl Column {
@@ -192,6 +114,20 @@ pub(crate) struct Cells {
     /// Bytes that one row may take.
     row_limit: usize,
     lenient: bool,
+    /// What ended rows and their bytes were before the text at hand.
+    before: (usize, usize),
+    /// The rows of the text at hand that do not fit.
+    misfits: Misfits,
+}
+
+/// The rows of one text that do not fit.
+#[derive(Debug, Default)]
+struct Misfits {
+    /// Rows so far, also those that fit.
+    rows: usize,
+    misfits: usize,
+    /// The first of them, from 1, and why.
+    first: Option<(usize, String)>,
 }
 
 impl Cells {
@@ -201,7 +137,18 @@ impl Cells {
         let columns = fields.iter().map(Column::new).collect();
         let seen = vec![false; fields.len()];
         let row_limit = row_limit.min(i32::MAX as usize / 3);
-        Self { fields, columns, seen, rows: 0, ended_bytes: 0, bytes: 0, row_limit, lenient }
+        Self {
+            fields,
+            columns,
+            seen,
+            rows: 0,
+            ended_bytes: 0,
+            bytes: 0,
+            row_limit,
+            lenient,
+            before: (0, 0),
+            misfits: Misfits::default(),
+        }
     }
 
     /// Rows that are ended.
@@ -217,6 +164,12 @@ impl Cells {
     /// Adds a value to the row at hand: the value of a plain field, or an item of a list.
     pub(crate) fn put(&mut self, index: usize, text: &str) -> Result<(), Misfit> {
         let (field, column) = (&self.fields[index], &mut self.columns[index]);
+        if field.is_null(text) {
+            if field.list {
+                self.put_null(index);
+            }
+            return Ok(());
+        }
         self.seen[index] = true;
         self.bytes += text.len() + size_of::<u64>();
         let value = if self.bytes - self.ended_bytes > self.row_limit {
@@ -230,6 +183,32 @@ impl Cells {
             Err(why) => return Err(Misfit::value(&field.name, text, &why)),
         }
         Ok(())
+    }
+
+    /// Adds a time that stands in the text as `text` and was read by the format, unless the field
+    /// says itself how it is written. None when there is no such time.
+    pub(crate) fn put_time(
+        &mut self,
+        index: usize,
+        text: &str,
+        micros: impl FnOnce(Zone) -> Option<i64>,
+    ) -> Result<(), Misfit> {
+        let convert = &self.fields[index].convert;
+        if !convert.is_own_time() {
+            return self.put(index, text);
+        }
+        let Some(micros) = micros(convert.zone()) else {
+            return self.misfit(index, text, "is not a time");
+        };
+        self.seen[index] = true;
+        self.bytes += size_of::<u64>();
+        self.columns[index].push(Some(Scalar::Timestamp(micros)));
+        Ok(())
+    }
+
+    /// Whether the row at hand has a value for the field, or the field takes more than one.
+    pub(crate) fn is_set(&self, index: usize) -> bool {
+        self.seen[index] && !self.fields[index].list
     }
 
     /// Adds a null to a list.
@@ -287,6 +266,53 @@ impl Cells {
         }
         self.seen.fill(false);
         self.bytes = self.ended_bytes;
+    }
+
+    /// A text begins.
+    pub(crate) fn begin_text(&mut self) {
+        self.take_back();
+        self.before = (self.rows, self.ended_bytes);
+        self.misfits = Misfits::default();
+    }
+
+    /// Ends the row of a match: one of many in a text. A row that does not fit is noted.
+    ///
+    /// # Errors
+    /// When the rows of the text are too large together.
+    pub(crate) fn end_match(&mut self, row: Result<(), Misfit>) -> Result<(), Misfit> {
+        self.misfits.rows += 1;
+        if let Err(Misfit(why)) = row.and_then(|()| self.end_row()) {
+            if self.lenient {
+                self.null_row();
+            } else {
+                self.take_back();
+                self.misfits.misfits += 1;
+                let row = self.misfits.rows;
+                self.misfits.first.get_or_insert((row, why));
+            }
+        }
+        if self.ended_bytes - self.before.1 > self.row_limit {
+            return Err(Misfit("the rows of the text are too large together".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Why not all rows of the text came out, if it is so.
+    pub(crate) fn misfits(&self) -> Option<Misfit> {
+        let Misfits { rows, misfits, first } = &self.misfits;
+        let (row, why) = first.as_ref()?;
+        Some(Misfit(format!("{misfits} of {rows} rows do not fit, the first is row {row}: {why}")))
+    }
+
+    /// Takes back all rows of the text at hand.
+    pub(crate) fn take_back_text(&mut self) {
+        (self.rows, self.ended_bytes) = self.before;
+        self.take_back();
+    }
+
+    /// Bytes that a row may take.
+    pub(crate) fn row_limit(&self) -> usize {
+        self.row_limit
     }
 
     /// Adds a row of nulls.

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use arrow_cast::parse::{Parser, string_to_datetime};
-use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{NaiveDate, NaiveTime, Utc};
+use arrow_cast::parse::Parser;
 use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 use regex::Regex;
 
 use crate::options::{FieldMap, NumberMarks};
+use crate::time::{TimeLayout, Zone};
 
 /// How the text of a field becomes a value.
 #[derive(Debug, Clone)]
@@ -20,6 +19,7 @@ pub(crate) struct Convert {
     pick: Option<Regex>,
     marks: Option<NumberMarks>,
     layout: Option<TimeLayout>,
+    zone: Zone,
 }
 
 /// A value that was read.
@@ -39,53 +39,11 @@ pub(crate) enum Scalar<'a> {
     Date(i32),
 }
 
-/// A `strftime` layout, taken apart once.
-#[derive(Debug, Clone)]
-struct TimeLayout(Vec<Item<'static>>);
-
-impl TimeLayout {
-    fn new(text: &str) -> Option<Self> {
-        StrftimeItems::new(text).parse_to_owned().ok().map(Self)
-    }
-
-    fn read(&self, text: &str) -> Option<Parsed> {
-        let mut parsed = Parsed::new();
-        chrono::format::parse(&mut parsed, text, self.0.iter()).ok()?;
-        Some(parsed)
-    }
-
-    fn micros(&self, text: &str) -> Option<i64> {
-        let parsed = self.read(text)?;
-        let time = match parsed.to_datetime() {
-            Ok(time) => time.naive_utc(),
-            // A layout without an offset, or without a time of day.
-            Err(_) if parsed.offset().is_none() => match parsed.to_naive_datetime_with_offset(0) {
-                Ok(time) => time,
-                Err(_) if parsed.minute().is_none() && parsed.hour_mod_12().is_none() => {
-                    parsed.to_naive_date().ok()?.and_time(NaiveTime::MIN)
-                }
-                Err(_) => return None,
-            },
-            Err(_) => return None,
-        };
-        Some(time.and_utc().timestamp_micros())
-    }
-
-    fn days(&self, text: &str) -> Option<i32> {
-        days_since_1970(self.read(text)?.to_naive_date().ok()?)
-    }
-}
-
-fn days_since_1970(date: NaiveDate) -> Option<i32> {
-    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
-    i32::try_from(date.signed_duration_since(epoch).num_days()).ok()
-}
-
 impl Convert {
     /// Checks what a field says of its type. `path` is the field's place in the options, `trim`
     /// what holds when the field does not say.
     pub(crate) fn new(options: &FieldMap, path: &str, trim: bool) -> Result<Self> {
-        let kind = options.kind;
+        let kind = options.kind.unwrap_or_default();
         let at = |name: &str| format!("{path}.{name}");
         let pick = match &options.pick {
             None => None,
@@ -114,7 +72,9 @@ impl Convert {
                     .help("write it like `%d.%m.%Y %H:%M:%S`")
             })?),
         };
-        Ok(Self { kind, trim: options.trim.unwrap_or(trim), pick, marks: options.number, layout })
+        let zone = Zone::new(options.zone.as_deref(), &at("zone"))?;
+        let trim = options.trim.unwrap_or(trim);
+        Ok(Self { kind, trim, pick, marks: options.number, layout, zone })
     }
 
     /// Reads one value.
@@ -167,6 +127,16 @@ impl Convert {
         }
     }
 
+    /// The zone of times without one.
+    pub(crate) fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// Whether a value of this type is a time that is written as its format writes times.
+    pub(crate) fn is_own_time(&self) -> bool {
+        self.kind == ColumnType::Timestamp && self.layout.is_none() && self.pick.is_none()
+    }
+
     fn picked<'a>(&self, pick: &Regex, text: &'a str) -> Option<&'a str> {
         if pick.captures_len() == 1 {
             return pick.find(text).map(|found| found.as_str());
@@ -207,8 +177,8 @@ impl Convert {
 
     fn micros(&self, text: &str) -> Option<i64> {
         match &self.layout {
-            Some(layout) => layout.micros(text),
-            None => string_to_datetime(&Utc, text).ok().map(|time| time.timestamp_micros()),
+            Some(layout) => layout.micros(text, self.zone),
+            None => self.zone.rfc3339(text),
         }
     }
 

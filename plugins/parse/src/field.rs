@@ -23,6 +23,8 @@ pub(crate) struct Field {
     pub(crate) required: bool,
     /// What stands in for a missing value.
     pub(crate) default: Option<Missing>,
+    /// Texts that stand for a missing value.
+    pub(crate) nulls: Arc<[String]>,
 }
 
 /// What stands in for a missing value: written as the type is written in the YAML, whatever the
@@ -51,7 +53,7 @@ impl Field {
                 let message = "`default` has no meaning with `required`";
                 return Err(Error::option(format!("{path}.default"), message));
             }
-            Some(value) => Some(Missing::new(value, options.kind, &path)?),
+            Some(value) => Some(Missing::new(value, options, &path)?),
         };
         Ok(Self {
             name: name.to_owned(),
@@ -59,7 +61,13 @@ impl Field {
             list: options.all,
             required: options.required,
             default,
+            nulls: Arc::default(),
         })
+    }
+
+    /// Whether the text stands for a missing value.
+    pub(crate) fn is_null(&self, text: &str) -> bool {
+        self.nulls.iter().any(|null| null == text)
     }
 
     /// The column in the output schema. `lenient` when rows that do not fit stay, with nulls.
@@ -75,8 +83,10 @@ impl Field {
 }
 
 impl Missing {
-    fn new(value: &Value, kind: ColumnType, path: &str) -> Result<Self> {
-        let plain = FieldMap { kind, ..FieldMap::default() };
+    fn new(value: &Value, options: &FieldMap, path: &str) -> Result<Self> {
+        let kind = options.kind.unwrap_or_default();
+        let zone = options.zone.clone();
+        let plain = FieldMap { kind: Some(kind), zone, ..FieldMap::default() };
         let convert = Convert::new(&plain, path, false)?;
         let text = match value {
             Value::String(text) if kind != ColumnType::Json => text.clone(),

@@ -1,9 +1,10 @@
 //! parse: text in, columns out.
 //!
-//! One column of text or bytes is read as HTML, as JSON or by a regular expression, and gives typed
-//! columns, one row for each row. A row that does not fit is rejected with the reason.
+//! One column of text or bytes is read as HTML, JSON, a log line or whatever its format says, and
+//! gives typed columns. A row that does not fit is rejected with the reason.
 
 mod cells;
+mod charset;
 mod convert;
 mod field;
 mod format;
@@ -11,6 +12,7 @@ mod layout;
 mod options;
 mod stage;
 mod text;
+mod time;
 
 #[cfg(test)]
 mod testing;

@@ -1,13 +1,16 @@
 //! What stands under `with`.
 
+mod fields;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use gristmill_stage::option::{ByteSize, ColumnType};
+use gristmill_stage::option::ByteSize;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, MapAccess, SeqAccess, value::MapAccessDeserializer};
+use serde::de::{self, SeqAccess};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+
+pub(crate) use self::fields::{FieldMap, FieldOptions, Fields, HtmlPart, NumberMarks};
 
 /// Options of `parse`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -19,13 +22,46 @@ pub(crate) struct Options {
     /// What the text is.
     pub(crate) format: Format,
     /// The output columns, in this order: a name, and where its value is found. Short for
-    /// `{ css: … }`, `{ path: … }` or `{ group: … }`: the selector, path or group alone.
+    /// `{ css: … }`, `{ path: … }`, `{ group: … }` or `{ key: … }`: the selector, path, group or key
+    /// alone. Formats that know their parts have columns for them when this is left out.
     #[serde(default)]
     pub(crate) fields: Fields,
+    /// For html and xml: one row for each element that this finds, with the fields looked for in that
+    /// element: a CSS selector, or a path. A text without such an element gives no row. When one of
+    /// the rows does not fit, the input row is rejected, once, and the rows that fit still come out.
+    #[serde(default)]
+    pub(crate) rows: Option<String>,
     /// For `format: regex`: the regular expression. Its named groups, `(?<name>…)`, are the columns
-    /// when `fields` is left out. The first match counts.
+    /// when `fields` is left out. The first match counts. For `format: pattern`: the text with
+    /// `{name}`, `{name:type}` or `{name:timestamp:%d/%b/%Y}` where the values stand. A value ends
+    /// where the text after it begins for the first time; `{}` is skipped, `{{` and `}}` are braces.
     #[serde(default)]
     pub(crate) pattern: Option<String>,
+    /// For `format: csv`: the names of all columns of the line, in their order. When left out:
+    /// the names of `fields`.
+    #[serde(default)]
+    pub(crate) columns: Vec<String>,
+    /// For `format: csv`: what stands between the values. `,` when left out.
+    #[serde(default)]
+    pub(crate) delimiter: Option<char>,
+    /// For `format: csv`: what stands around a value that has the delimiter in it; doubled, it is
+    /// itself. `"` when left out.
+    #[serde(default)]
+    pub(crate) quote: Option<char>,
+    /// For `format: keyvalue`: what stands between two pairs. Any white space when left out.
+    #[serde(default)]
+    pub(crate) pair_separator: Option<String>,
+    /// For `format: keyvalue`: what stands between a key and its value. `=` when left out.
+    #[serde(default)]
+    pub(crate) key_separator: Option<String>,
+    /// Texts that stand for a missing value. When left out: `-` for combined, common and syslog, the
+    /// empty text for csv, else none.
+    #[serde(default)]
+    pub(crate) nulls: Option<Vec<String>>,
+    /// The time zone of times that are written without one: `Europe/Berlin` or `+02:00`. A time that
+    /// comes twice, when clocks are set back, is the first of the two. UTC when left out.
+    #[serde(default)]
+    pub(crate) zone: Option<String>,
     /// The input columns to keep in front of the fields: a list of names, or `all`. When left out:
     /// all but the parsed one.
     #[serde(default)]
@@ -34,15 +70,23 @@ pub(crate) struct Options {
     /// `null` keeps it with null in the fields that could not be read.
     #[serde(default)]
     pub(crate) on_error: OnError,
-    /// The charset of a column of bytes, such as `windows-1252`. When left out: from the byte order
-    /// mark, else for html from `<meta charset>`, else UTF-8. Bytes that are wrong in the charset
-    /// become U+FFFD.
+    /// The charset of a column of bytes, such as `windows-1252`, whatever the bytes and others say.
+    /// When left out, as in browsers: the byte order mark, else `charset_column`, else for html
+    /// `<meta charset>` in the first 1024 bytes and for xml its declaration, else a guess if
+    /// `guess_charset` is on, else UTF-8. Bytes that are wrong in the charset become U+FFFD.
     #[serde(default)]
     pub(crate) charset: Option<String>,
+    /// The column that says what the charset is: a text such as `text/html; charset=koi8-r` or
+    /// `koi8-r`, or a map with a `content-type`, as the `headers` of `fetch`.
+    #[serde(default)]
+    pub(crate) charset_column: Option<String>,
+    /// Guess the charset from the bytes when nothing says it.
+    #[serde(default)]
+    pub(crate) guess_charset: bool,
     /// A longer text does not fit.
     #[serde(default = "Options::ten_mebibytes")]
     pub(crate) max_bytes: ByteSize,
-    /// For `format: html`: a page with elements nested deeper than this does not fit.
+    /// For html and xml: a text with elements nested deeper than this does not fit.
     #[serde(default = "Options::depth")]
     pub(crate) max_depth: u32,
 }
@@ -71,6 +115,59 @@ pub(crate) enum Format {
     Json,
     /// Any text; fields are the named groups of `pattern`.
     Regex,
+    /// Any text; fields stand in `pattern` as `{name:type}`. Faster than a regular expression.
+    Pattern,
+    /// A document; fields are found by paths such as `feed/entry/link/@href`, from the root element
+    /// on: names as they are written, with their prefix, or `*` for any. Entities that the document
+    /// declares are not replaced, and nothing is fetched.
+    Xml,
+    /// One line of comma-separated values; fields are its `columns`.
+    Csv,
+    /// Pairs such as `level=info msg="it works"`; fields are keys. A key without `=` has the value
+    /// `true`. A field with the key `$` and `type: json` takes all pairs as an object.
+    Logfmt,
+    /// Pairs with separators of your choice; fields are keys, as for logfmt.
+    KeyValue,
+    /// An URL. Columns: scheme, host, port (int64; that of the scheme when it is not written), path,
+    /// query, fragment; on request also user, password.
+    Url,
+    /// A query string such as `a=1&b=x%20y`, with or without `?` before it; fields are keys, as for
+    /// logfmt.
+    Query,
+    /// A line of an access log of Apache or nginx in the combined format. Columns: host, identity, user, time
+    /// (timestamp), method, path, protocol, status (int64), bytes (int64), referer, user_agent; on
+    /// request also request, the request line as a whole, which has no method, path and protocol when
+    /// it is malformed, and rest, what follows the user agent. A line that goes on does not fit
+    /// without a field for rest. Escapes such as `\"` and `\x22` are resolved.
+    Combined,
+    /// The same without referer and user_agent.
+    Common,
+    /// A line of syslog, as in RFC 5424 or RFC 3164, also without priority, as in files. Columns: facility, severity
+    /// (words such as `daemon` and `err`), time (timestamp), host, app, pid, msgid, data (json, the structured
+    /// data), message; on request also priority and version (int64). A time without a year is
+    /// taken to be of the last twelve months.
+    Syslog,
+}
+
+impl Format {
+    /// The word in the YAML.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Json => "json",
+            Self::Regex => "regex",
+            Self::Pattern => "pattern",
+            Self::Xml => "xml",
+            Self::Csv => "csv",
+            Self::Logfmt => "logfmt",
+            Self::KeyValue => "keyvalue",
+            Self::Url => "url",
+            Self::Query => "query",
+            Self::Combined => "combined",
+            Self::Common => "common",
+            Self::Syslog => "syslog",
+        }
+    }
 }
 
 /// What becomes of a row that does not fit.
@@ -134,155 +231,5 @@ impl JsonSchema for Keep {
                 { "type": "array", "items": { "type": "string" } },
             ],
         })
-    }
-}
-
-/// The fields, in the order written.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fields(pub(crate) Vec<(String, FieldOptions)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of fields by name")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    fields.push(entry);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-impl JsonSchema for Fields {
-    fn schema_name() -> Cow<'static, str> {
-        "Fields".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let field = generator.subschema_for::<FieldMap>();
-        json_schema!({
-            "type": "object",
-            "additionalProperties": { "anyOf": [{ "type": "string" }, field] },
-        })
-    }
-}
-
-/// Where a field is found, short or long.
-#[derive(Debug, Clone)]
-pub(crate) enum FieldOptions {
-    /// The selector, path or group alone.
-    Short(String),
-    /// All that can be said.
-    Long(Box<FieldMap>),
-}
-
-impl<'de> Deserialize<'de> for FieldOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = FieldOptions;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a selector, path or group, or a map that says more")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<FieldOptions, E> {
-                Ok(FieldOptions::Short(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FieldOptions, A::Error> {
-                let field = FieldMap::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(FieldOptions::Long(Box::new(field)))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-/// A field in its long form.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FieldMap {
-    /// For html: a CSS selector. The first element that matches counts, in the order of the page.
-    #[serde(default)]
-    pub(crate) css: Option<String>,
-    /// For json: a path such as `a.b[0].c`, `a."x.y"`, or `$` for the whole value.
-    #[serde(default)]
-    pub(crate) path: Option<String>,
-    /// For regex: the name of a group.
-    #[serde(default)]
-    pub(crate) group: Option<String>,
-    /// For html: take this attribute of the element instead of its text.
-    #[serde(default)]
-    pub(crate) attr: Option<String>,
-    /// For html: take the HTML in the element, or with the element, instead of its text.
-    #[serde(default)]
-    pub(crate) html: Option<HtmlPart>,
-    /// Take all and make the column a list: every match, or for json every item of the array.
-    #[serde(default)]
-    pub(crate) all: bool,
-    /// The type of the column, or with `all` of the items of the list. A `boolean` is `true`, `yes`
-    /// or `1`, or `false`, `no` or `0`, in any case; a `float64` is never infinite or NaN.
-    #[serde(default, rename = "type")]
-    pub(crate) kind: ColumnType,
-    /// A row without this field does not fit. With `all`: at least one.
-    #[serde(default)]
-    pub(crate) required: bool,
-    /// The value when the field is missing; else that is null.
-    #[serde(default)]
-    pub(crate) default: Option<Value>,
-    /// For text of html: make every run of white space one space, and none at the ends. For other
-    /// values: cut white space at the ends. On for html text and attributes, else off; numbers,
-    /// booleans and times are always trimmed.
-    #[serde(default)]
-    pub(crate) trim: Option<bool>,
-    /// For timestamp and date: how it is written, as in `strftime` (`%d.%m.%Y %H:%M`). Without an
-    /// offset it is taken as UTC. When left out: RFC 3339, or `YYYY-MM-DD` for a date.
-    #[serde(default)]
-    pub(crate) format: Option<String>,
-    /// A regular expression; its first group, or the whole match, is taken out of the text before
-    /// the type is looked at: `[0-9.]+`.
-    #[serde(default)]
-    pub(crate) pick: Option<String>,
-    /// For int64 and float64: the marks in the number when it is not written `1234.5`.
-    #[serde(default)]
-    pub(crate) number: Option<NumberMarks>,
-}
-
-/// Which HTML of an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum HtmlPart {
-    /// What is in the element.
-    Inner,
-    /// The element with what is in it.
-    Outer,
-}
-
-/// The marks in a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NumberMarks {
-    /// Stands between digits and means nothing: the `.` in `1.234,50`.
-    #[serde(default)]
-    pub(crate) thousands: Option<char>,
-    /// Stands before the fraction.
-    #[serde(default = "NumberMarks::point")]
-    pub(crate) decimal: char,
-}
-
-impl NumberMarks {
-    fn point() -> char {
-        '.'
     }
 }

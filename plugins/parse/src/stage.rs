@@ -1,16 +1,21 @@
 //! The stage: batches in, batches and rejected rows out.
 
+mod rest;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use arrow_select::filter::filter_record_batch;
+use encoding_rs::Encoding;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, ErrorKind, Output, Planned, Result, Role, Snapshot, Stage,
-    StageSpec, Transform,
+    BatchTarget, BuildContext, Clock, Error, Lineage, Output, Planned, Result, Role, Snapshot,
+    Stage, StageSpec, Transform,
 };
 
+use self::rest::{Held, Rest};
 use crate::cells::{Cells, Misfit};
+use crate::charset::{Charset, Labels};
 use crate::layout::Layout;
 use crate::options::{OnError, Options};
 use crate::text::{Raw, Texts};
@@ -22,7 +27,8 @@ impl StageSpec for Parse {
     type Options = Options;
 
     const KIND: &'static str = "parse";
-    const SUMMARY: &'static str = "Turns a column of HTML, JSON or text into typed columns.";
+    const SUMMARY: &'static str =
+        "Turns a column of HTML, JSON, XML, log lines or other text into typed columns.";
     const ROLE: Role = Role::Transform;
     const EXAMPLE: &'static str = "\
 name: items
@@ -40,7 +46,16 @@ with:
 
     fn plan(options: &Options, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::internal("parse was planned without an input"))?;
-        Ok(Planned::emits(Layout::new(options, input)?.output))
+        let layout = Layout::new(options, input, None)?;
+        let kept = layout.keep.iter().map(|index| input.field(*index).name());
+        let lineage = kept.fold(Lineage::new(), Lineage::passes);
+        let lineage = lineage.needs([&layout.name]).needs(&options.charset_column);
+        let planned = Planned::emits(layout.output).lineage(lineage);
+        Ok(match options.rows {
+            // The rows of one text wait for their batches.
+            Some(_) => planned.holds(options.max_bytes.0.saturating_mul(ROW_FACTOR)),
+            None => planned,
+        })
     }
 
     fn build(options: Options, context: BuildContext) -> Result<Stage> {
@@ -49,11 +64,8 @@ with:
 }
 
 /// A row may give this many times `max_bytes` of values, since elements that lie in each other can
-/// all be taken whole.
+/// all be taken whole. So may the rows of one text together.
 const ROW_FACTOR: u64 = 4;
-/// Version of the snapshot, and the part in which it keeps the rest of a batch.
-const VERSION: u32 = 1;
-const REST: &str = "rest";
 
 /// One worker.
 struct Parser {
@@ -61,57 +73,76 @@ struct Parser {
     cells: Cells,
     lenient: bool,
     max_bytes: usize,
+    guess: bool,
     target: BatchTarget,
-    /// The batch whose rows are not all parsed yet, from this row on.
-    rest: Option<(RecordBatch, usize)>,
+    clock: Arc<dyn Clock>,
+    /// The batch of which not all has come out yet.
+    rest: Option<Rest>,
 }
 
 impl Parser {
     fn new(options: &Options, context: &BuildContext) -> Result<Self> {
-        let layout = Layout::new(options, context.input())?;
+        let layout = Layout::new(options, context.input(), Some(context.output()))?;
         let lenient = options.on_error == OnError::Null;
         let max_bytes = usize::try_from(options.max_bytes.0).unwrap_or(usize::MAX);
         let row_limit = options.max_bytes.0.saturating_mul(ROW_FACTOR);
         let row_limit = usize::try_from(row_limit).unwrap_or(usize::MAX);
         let cells = Cells::new(layout.compiled.fields.clone(), row_limit, lenient);
-        let rest = match context.restored().state(VERSION)? {
-            None => None,
-            Some(state) => {
-                let rest = state.part(REST).filter(|rest| rest.schema() == *context.input());
-                let rest = rest.ok_or_else(|| {
-                    Error::new(ErrorKind::Restore, "the snapshot does not fit the input of parse")
-                })?;
-                Some((rest.clone(), 0))
-            }
-        };
-        Ok(Self { layout, cells, lenient, max_bytes, target: context.batch(), rest })
+        let rest = Rest::restore(context.restored(), context.input())?;
+        let (target, clock) = (context.batch(), context.clock().clone());
+        let guess = options.guess_charset;
+        Ok(Self { layout, cells, lenient, max_bytes, guess, target, clock, rest })
     }
 
-    /// Parses what is left of the batch until an output batch is full or its rows are at their end.
+    /// Parses what is left of the batch until an output batch is full or its rows are at their end,
+    /// and hands that batch on.
     fn work(&mut self, out: &mut dyn Output) -> Result<()> {
-        let Some((batch, from)) = self.rest.take() else {
+        let Some(mut rest) = self.rest.take() else {
             return Ok(());
         };
-        let column = batch.column(self.layout.column).clone();
+        if rest.held.is_none() {
+            self.fill(&mut rest, out)?;
+        }
+        if let Some(columns) = rest.take(&self.layout.keep, self.target)? {
+            out.emit(RecordBatch::try_new(self.layout.output.clone(), columns)?)?;
+        }
+        if rest.held.is_some() || rest.next < rest.batch.num_rows() {
+            self.rest = Some(rest);
+        }
+        Ok(())
+    }
+
+    /// Parses rows for an output batch. The rows of the last text may be more than go into it.
+    fn fill(&mut self, rest: &mut Rest, out: &mut dyn Output) -> Result<()> {
+        let column = rest.batch.column(self.layout.column).clone();
         let texts = Texts::new(&column)
             .ok_or_else(|| Error::internal("the parsed column is not of the planned type"))?;
-        let mut rejects = Rejects { batch: &batch, group: None };
-        let mut fits = Vec::with_capacity(batch.num_rows() - from);
-        for row in from..batch.num_rows() {
-            if self.is_full() {
-                break;
-            }
-            let result = self.row(texts.get(row));
-            fits.push(result.is_ok());
-            if let Err(Misfit(reason)) = result {
+        let labels = self.layout.charset_column.map(|at| rest.batch.column(at).clone());
+        let labels = labels.as_ref().and_then(|column| Labels::new(column));
+        self.layout.compiled.extract.now(self.clock.wall());
+        let mut rejects = Rejects { batch: &rest.batch, group: None };
+        let mut origins = Vec::with_capacity(self.target.rows.min(rest.batch.num_rows()));
+        while rest.next < rest.batch.num_rows() && !self.is_full() {
+            let row = rest.next;
+            let before = self.cells.rows();
+            let sent = labels.as_ref().and_then(|labels| labels.get(row));
+            let misfit = self.row(texts.get(row), sent);
+            let origin = u32::try_from(row)
+                .map_err(|_| Error::internal("a batch of more than 4 billion rows"))?;
+            origins.extend(std::iter::repeat_n(origin, self.cells.rows() - before));
+            if let Some(Misfit(reason)) = misfit
+                && row >= rest.told
+            {
                 rejects.add(row, reason, out)?;
             }
+            rest.next += 1;
         }
         rejects.flush(out)?;
-        let next = from + fits.len();
-        self.emit(&batch.slice(from, fits.len()), fits, out)?;
-        if next < batch.num_rows() {
-            self.rest = Some((batch, next));
+        let (rows, size) = (self.cells.rows(), self.cells.size());
+        let columns = self.cells.take()?;
+        let skip = std::mem::take(&mut rest.skip);
+        if rows > skip {
+            rest.held = Some(Held { columns, origins, out: skip, row_size: size / rows });
         }
         Ok(())
     }
@@ -121,23 +152,33 @@ impl Parser {
             || (self.cells.rows() > 0 && self.cells.size() >= self.target.bytes)
     }
 
-    /// Parses one row: it is then added, or taken back.
-    fn row(&mut self, raw: Option<Raw<'_>>) -> Result<(), Misfit> {
-        let parsed = self.parse(raw).and_then(|()| self.cells.end_row());
+    /// Parses one input row: its output rows are then added, or taken back. Says why it does not
+    /// fit, or why not all of them do.
+    fn row(&mut self, raw: Option<Raw<'_>>, sent: Option<&'static Encoding>) -> Option<Misfit> {
+        self.cells.begin_text();
+        let parsed = match self.layout.compiled.extract.gives_rows() {
+            true => self.parse(raw, sent),
+            false => self.parse(raw, sent).and_then(|()| self.cells.end_row()),
+        };
         match parsed {
             Err(_) if self.lenient => {
+                self.cells.take_back_text();
                 self.cells.null_row();
-                Ok(())
+                None
             }
             Err(misfit) => {
-                self.cells.take_back();
-                Err(misfit)
+                self.cells.take_back_text();
+                Some(misfit)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => self.cells.misfits(),
         }
     }
 
-    fn parse(&mut self, raw: Option<Raw<'_>>) -> Result<(), Misfit> {
+    fn parse(
+        &mut self,
+        raw: Option<Raw<'_>>,
+        sent: Option<&'static Encoding>,
+    ) -> Result<(), Misfit> {
         let Some(raw) = raw else {
             return Err(Misfit(format!("column `{}` is null", self.layout.name)));
         };
@@ -148,23 +189,13 @@ impl Parser {
             )));
         }
         let extract = &mut self.layout.compiled.extract;
-        let text = raw.decode(self.layout.charset, extract.declared());
+        let text = raw.decode(Charset {
+            forced: self.layout.charset,
+            sent,
+            declared: extract.declared(),
+            guess: self.guess,
+        });
         extract.extract(&text, &mut self.cells)
-    }
-
-    /// Emits the parsed rows beside the kept columns of the input rows that fit.
-    fn emit(&mut self, input: &RecordBatch, fits: Vec<bool>, out: &mut dyn Output) -> Result<()> {
-        if self.cells.rows() == 0 {
-            return Ok(());
-        }
-        let kept = input.project(&self.layout.keep)?;
-        let kept = match fits.contains(&false) {
-            true => filter_record_batch(&kept, &BooleanArray::from(fits))?,
-            false => kept,
-        };
-        let mut columns = kept.columns().to_vec();
-        columns.extend(self.cells.take()?);
-        out.emit(RecordBatch::try_new(self.layout.output.clone(), columns)?)
     }
 }
 
@@ -173,7 +204,7 @@ impl Transform for Parser {
         if self.rest.is_some() {
             return Err(Error::internal("parse was given a batch while it was not ready"));
         }
-        self.rest = Some((batch, 0));
+        self.rest = Some(Rest::new(batch));
         self.work(out)
     }
 
@@ -198,13 +229,7 @@ impl Transform for Parser {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        Ok(match &self.rest {
-            None => Snapshot::Stateless,
-            Some((batch, from)) => {
-                let rest = batch.slice(*from, batch.num_rows() - from);
-                Snapshot::parts(VERSION, vec![(REST.to_owned(), rest)])
-            }
-        })
+        self.rest.as_ref().map_or(Ok(Snapshot::Stateless), Rest::snapshot)
     }
 }
 

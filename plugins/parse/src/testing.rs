@@ -127,7 +127,9 @@ pub(crate) fn run(options: &Value, batch: RecordBatch) -> Kept {
     let planned = plan(options, &schema).expect("a plan");
     assert!(kept.batches.iter().all(|batch| batch.schema() == planned));
     assert!(kept.rejects.iter().all(|(rows, _)| rows.schema() == schema));
-    assert_eq!(kept.rows() + kept.rejected(), rows, "every row is accounted for");
+    if options.get("rows").is_none() {
+        assert_eq!(kept.rows() + kept.rejected(), rows, "every row is accounted for");
+    }
     kept
 }
 

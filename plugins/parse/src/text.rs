@@ -8,7 +8,8 @@ use arrow_array::{
     StringViewArray,
 };
 use arrow_schema::DataType;
-use encoding_rs::{Encoding, UTF_8};
+
+use crate::charset::Charset;
 
 /// Whether a column of this type can be parsed.
 pub(crate) fn is_text(kind: &DataType) -> bool {
@@ -69,38 +70,34 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The text, without a byte order mark. Bytes are decoded by `charset` if it is given, else by
-    /// their byte order mark, else by what `declared` finds in them, else as UTF-8.
-    pub(crate) fn decode(
-        self,
-        charset: Option<&'static Encoding>,
-        declared: fn(&[u8]) -> Option<&'static Encoding>,
-    ) -> Cow<'a, str> {
+    /// The bytes, before decoding.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The text, without a byte order mark.
+    pub(crate) fn decode(self, charset: Charset) -> Cow<'a, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text)),
-            Self::Bytes(bytes) => match (charset, Encoding::for_bom(bytes)) {
-                (None, Some((encoding, mark))) => {
-                    encoding.decode_without_bom_handling(&bytes[mark..]).0
-                }
-                (Some(encoding), Some((by_mark, mark))) if encoding == by_mark => {
-                    encoding.decode_without_bom_handling(&bytes[mark..]).0
-                }
-                (Some(encoding), _) => encoding.decode_without_bom_handling(bytes).0,
-                (None, None) => {
-                    let encoding = declared(bytes).unwrap_or(UTF_8);
-                    encoding.decode_without_bom_handling(bytes).0
-                }
-            },
+            Self::Bytes(bytes) => {
+                let (encoding, mark) = charset.of(bytes);
+                encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default()).0
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use encoding_rs::{Encoding, UTF_8};
+
     use super::*;
 
-    fn none(_: &[u8]) -> Option<&'static Encoding> {
-        None
+    fn forced(forced: Option<&'static Encoding>) -> Charset {
+        Charset { forced, sent: None, declared: |_| None, guess: false }
     }
 
     #[test]
@@ -114,8 +111,8 @@ mod tests {
             (b"\xef\xbb\xbfa", Some(UTF_8), "a"),
             (b"", None, ""),
         ] {
-            assert_eq!(Raw::Bytes(bytes).decode(charset, none), text);
+            assert_eq!(Raw::Bytes(bytes).decode(forced(charset)), text);
         }
-        assert_eq!(Raw::Text("\u{feff}a").decode(None, none), "a");
+        assert_eq!(Raw::Text("\u{feff}a").decode(forced(None)), "a");
     }
 }

@@ -17,10 +17,12 @@ use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use gristmill_stage::{Error, Result};
 
+use crate::checked::checked;
 use crate::columns::{cast_to, plain_type, type_name};
+use crate::facts::Facts;
 use crate::functions::Functions;
 use crate::syntax::{self, shorten};
-use crate::trial::try_out;
+use crate::trial::{check_constants, try_out};
 use crate::wording;
 
 /// A schema that expressions are written against.
@@ -38,6 +40,7 @@ pub(crate) struct Compiled {
     at: String,
     code: Arc<dyn PhysicalExpr>,
     data_type: DataType,
+    facts: Facts,
 }
 
 impl<'a> Scope<'a> {
@@ -95,11 +98,10 @@ impl<'a> Scope<'a> {
     /// Gives every part its type, evaluates what is constant, and tries the rest as far as that goes
     /// without rows.
     pub(crate) fn settle(&self, expr: Expr, at: &str) -> Result<Expr> {
-        let settled = self
-            .simplifier
-            .coerce(expr.clone(), &self.names)
-            .and_then(|expr| self.simplifier.simplify(expr))
-            .map_err(|error| self.type_error(&expr, &error, at))?;
+        let wrong = |error: DataFusionError| self.type_error(&expr, &error, at);
+        let coerced = self.simplifier.coerce(expr.clone(), &self.names).map_err(wrong)?;
+        check_constants(self, &coerced, at)?;
+        let settled = self.simplifier.simplify(coerced).map_err(wrong)?;
         try_out(self, &settled, at)?;
         Ok(settled)
     }
@@ -108,6 +110,7 @@ impl<'a> Scope<'a> {
     pub(crate) fn compile(&self, expr: &Expr, at: &str) -> Result<Compiled> {
         let context = PhysicalPlanningContext::default();
         let code = create_physical_expr(expr, &self.names, &self.props, &context)
+            .and_then(|code| checked(code, &self.schema))
             .map_err(|error| self.type_error(expr, &error, at))?;
         Compiled::new(code, &self.schema, at)
     }
@@ -122,8 +125,9 @@ impl<'a> Scope<'a> {
             )
             .help("use it in an `aggregate` stage, under `select`"));
         }
-        let settled = self.settle(parsed, at)?;
-        self.compile(&settled, at)
+        let settled = self.settle(parsed.clone(), at)?;
+        let facts = Facts::new(&parsed, &settled, &self.names);
+        Ok(Compiled { facts, ..self.compile(&settled, at)? })
     }
 
     /// The smallest part of `expr` that does not work is to blame.
@@ -207,7 +211,8 @@ impl Compiled {
     pub(crate) fn new(code: Arc<dyn PhysicalExpr>, schema: &SchemaRef, at: &str) -> Result<Self> {
         let data_type =
             code.data_type(schema).map_err(|error| Error::option(at, wording::plain(&error)))?;
-        Ok(Self { at: at.to_owned(), code, data_type: plain_type(&data_type) })
+        let (data_type, facts) = (plain_type(&data_type), Facts::default());
+        Ok(Self { at: at.to_owned(), code, data_type, facts })
     }
 
     /// Emits `data_type` in place of the type that the expression has by itself.
@@ -228,6 +233,11 @@ impl Compiled {
     /// The type of the column that it computes.
     pub(crate) fn data_type(&self) -> &DataType {
         &self.data_type
+    }
+
+    /// What is known of it, if it is an expression on single rows.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The compiled code.

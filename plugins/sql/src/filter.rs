@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Stage, StageSpec, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,25 +47,47 @@ impl StageSpec for Filter {
 
     fn plan(options: &FilterOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::internal("a filter was planned without input"))?;
-        compile(options, input, SystemTime::UNIX_EPOCH)?;
-        Ok(Planned::emits(input.clone()))
+        let condition = compile(options, input, SystemTime::UNIX_EPOCH)?;
+        let facts = condition.facts();
+        let columns = input.fields().iter().map(|field| field.name());
+        let lineage = columns.fold(Lineage::new(), Lineage::passes).needs(facts.columns.clone());
+        let planned = Planned::emits(input.clone());
+        // A row on which the condition fails is rejected, and must come here for that.
+        Ok(match facts.total {
+            true => {
+                planned.lineage(lineage.row_by_row()).passes_only(facts.comparisons.iter().cloned())
+            }
+            false => planned.lineage(lineage),
+        })
     }
 
     fn build(options: FilterOptions, context: BuildContext) -> Result<Stage> {
         let condition = compile(&options, context.input(), context.clock().wall())?;
-        Ok(Stage::transform(FilterStage { condition: [condition] }))
+        // The condition may look at columns that nobody else does.
+        let (input, output) = (context.input(), context.output());
+        let kept = output.fields().iter().map(|field| Ok(input.index_of(field.name())?));
+        let kept = kept.collect::<Result<_>>()?;
+        Ok(Stage::transform(FilterStage { condition: [condition], kept }))
     }
 }
 
 fn compile(options: &FilterOptions, input: &SchemaRef, now: SystemTime) -> Result<Compiled> {
     let functions = Functions::new();
     let scope = Scope::new(&functions, input.clone(), now)?;
-    let condition = scope.scalar(&options.r#where.0, AT)?;
+    condition(&scope, &options.r#where, AT)
+}
+
+/// The condition at an option, ready to be evaluated.
+///
+/// # Errors
+/// When it cannot be true or false.
+pub(crate) fn condition(scope: &Scope<'_>, expression: &Expression, at: &str) -> Result<Compiled> {
+    let condition = scope.scalar(&expression.0, at)?;
     match condition.data_type() {
         // NULL alone: no row stays.
         DataType::Boolean | DataType::Null => Ok(condition.with_type(DataType::Boolean)),
         other => Err(Error::option(
-            AT,
+            at,
             format!("the condition must be true or false, but this is {}", type_name(other)),
         )
         .help("compare it with something, for example `… > 0` or `… IS NOT NULL`")),
@@ -74,6 +96,8 @@ fn compile(options: &FilterOptions, input: &SchemaRef, now: SystemTime) -> Resul
 
 struct FilterStage {
     condition: [Compiled; 1],
+    /// The columns to hand on.
+    kept: Vec<usize>,
 }
 
 impl Transform for FilterStage {
@@ -85,10 +109,11 @@ impl Transform for FilterStage {
         let Some(mask) = evaluated.columns.first().and_then(|mask| mask.as_boolean_opt()) else {
             return Err(Error::internal("the condition of a filter gave no truth values"));
         };
+        let rows = evaluated.rows.project(&self.kept)?;
         match mask.true_count() {
             0 => Ok(()),
-            count if count == mask.len() => out.emit(evaluated.rows),
-            _ => out.emit(filter_record_batch(&evaluated.rows, mask)?),
+            count if count == mask.len() => out.emit(rows),
+            _ => out.emit(filter_record_batch(&rows, mask)?),
         }
     }
 }

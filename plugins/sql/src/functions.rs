@@ -9,6 +9,8 @@ use datafusion_common::{TableReference, plan_err};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
+use crate::capped::capped;
+
 /// All functions of DataFusion by name and by alias, and nothing else: there are no tables.
 pub(crate) struct Functions {
     scalar: BTreeMap<String, Arc<ScalarUDF>>,
@@ -22,6 +24,11 @@ impl Functions {
         let mut scalar = BTreeMap::new();
         let nested = datafusion_functions_nested::all_default_nested_functions();
         for function in datafusion_functions::all_default_functions().into_iter().chain(nested) {
+            // They tell of files that DataFusion itself reads.
+            if ["file_row_index", "input_file_name"].contains(&function.name()) {
+                continue;
+            }
+            let function = capped(function);
             for alias in function.aliases() {
                 scalar.insert(alias.to_lowercase(), Arc::clone(&function));
             }
@@ -47,6 +54,16 @@ impl Functions {
             Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
         ];
         Self { scalar, aggregate, planners, options: ConfigOptions::default() }
+    }
+
+    /// The functions on single rows, those with several names more than once.
+    pub(crate) fn scalars(&self) -> impl Iterator<Item = &ScalarUDF> {
+        self.scalar.values().map(AsRef::as_ref)
+    }
+
+    /// The aggregate functions, those with several names more than once.
+    pub(crate) fn aggregates(&self) -> impl Iterator<Item = &AggregateUDF> {
+        self.aggregate.values().map(AsRef::as_ref)
     }
 
     /// Whether there is a function of this name, written in lower case.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use gristmill_stage::{
-    BuildContext, Error, Output, Planned, Result, Role, Stage, StageSpec, Transform,
+    BuildContext, Error, Lineage, Output, Planned, Result, Role, Stage, StageSpec, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,12 +52,14 @@ impl StageSpec for Map {
 
     fn plan(options: &MapOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::internal("a map was planned without input"))?;
-        Ok(Planned::emits(MapStage::new(options, input, SystemTime::UNIX_EPOCH)?.schema))
+        let stage = MapStage::new(options, input, None, SystemTime::UNIX_EPOCH)?;
+        Ok(Planned::emits(stage.schema.clone()).lineage(stage.lineage()))
     }
 
     fn build(options: MapOptions, context: BuildContext) -> Result<Stage> {
         let now = context.clock().wall();
-        Ok(Stage::transform(MapStage::new(&options, context.input(), now)?))
+        let (input, output) = (context.input(), context.output());
+        Ok(Stage::transform(MapStage::new(&options, input, Some(output), now)?))
     }
 }
 
@@ -75,27 +77,56 @@ struct MapStage {
 }
 
 impl MapStage {
-    fn new(options: &MapOptions, input: &SchemaRef, now: SystemTime) -> Result<Self> {
+    /// Emits the columns of `wanted`, or all. With columns that are not wanted, what only they are
+    /// made of can be missing in the input.
+    fn new(
+        options: &MapOptions,
+        input: &SchemaRef,
+        wanted: Option<&SchemaRef>,
+        now: SystemTime,
+    ) -> Result<Self> {
         let functions = Functions::new();
         let scope = Scope::new(&functions, input.clone(), now)?;
-        let mut layout = Layout::default();
+        let mut layout = Layout { wanted, ..Layout::default() };
         match &options.select {
             Some(_) if !options.set.0.is_empty() => return Err(excludes("set")),
             Some(_) if !options.drop.is_empty() => return Err(excludes("drop")),
             Some(Select::Columns(names)) => layout.take(input, names)?,
             Some(Select::Named(named)) => {
-                for (name, text) in &named.0 {
+                for (name, text) in named.0.iter().filter(|(name, _)| wants(wanted, name)) {
                     layout.compute(name, scope.scalar(&text.0, &format!("select.{name}"))?);
                 }
             }
             None => layout.change(options, &scope)?,
         }
+        layout.sort();
         if layout.columns.is_empty() {
             return Err(Error::option("", "no column would be left"));
         }
-        let Layout { expressions, columns } = layout;
+        let Layout { expressions, columns, .. } = layout;
         let (fields, columns): (Vec<FieldRef>, Vec<Origin>) = columns.into_iter().unzip();
         Ok(Self { expressions, columns, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// What can be left out: columns that are handed on, and such as can be made of any row. The
+    /// others may reject a row, and so are made in any case.
+    fn lineage(&self) -> Lineage {
+        let mut lineage = Lineage::new();
+        for (field, origin) in self.schema.fields().iter().zip(&self.columns) {
+            lineage = match origin {
+                Origin::Input(_) => lineage.passes(field.name()),
+                Origin::Computed(index) => {
+                    let facts = self.expressions[*index].facts();
+                    let columns = facts.columns.iter().cloned();
+                    match facts.total {
+                        true => lineage.makes(field.name(), columns),
+                        false => lineage.needs(columns),
+                    }
+                }
+            };
+        }
+        let total = self.expressions.iter().all(|expression| expression.facts().total);
+        if total { lineage.row_by_row() } else { lineage }
     }
 }
 
@@ -104,17 +135,24 @@ fn excludes(option: &str) -> Error {
         .help("`select` names all columns to emit; leave out the other")
 }
 
+fn wants(wanted: Option<&SchemaRef>, name: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted.column_with_name(name).is_some())
+}
+
 /// The output as it is put together.
 #[derive(Default)]
-struct Layout {
+struct Layout<'a> {
+    /// The columns to emit; none: all.
+    wanted: Option<&'a SchemaRef>,
     expressions: Vec<Compiled>,
     columns: Vec<(FieldRef, Origin)>,
 }
 
-impl Layout {
+impl Layout<'_> {
     /// Columns of the input, as they are.
     fn take(&mut self, input: &SchemaRef, names: &[String]) -> Result<()> {
-        for (index, name) in names.iter().enumerate() {
+        let wanted = self.wanted;
+        for (index, name) in names.iter().enumerate().filter(|(_, name)| wants(wanted, name)) {
             let (column, field) = input.column_with_name(name).ok_or_else(|| {
                 Error::column(name, format!("there is no column `{name}`"))
                     .at(format!("select[{index}]"))
@@ -137,10 +175,10 @@ impl Layout {
 
     /// The columns of the input with `set` and without `drop`.
     fn change(&mut self, options: &MapOptions, scope: &Scope<'_>) -> Result<()> {
-        let input = scope.schema();
+        let (input, wanted) = (scope.schema(), self.wanted);
         for (index, name) in options.drop.iter().enumerate() {
             let at = format!("drop[{index}]");
-            if input.column_with_name(name).is_none() {
+            if input.column_with_name(name).is_none() && wanted.is_none() {
                 return Err(Error::column(name, format!("there is no column `{name}`")).at(at));
             }
             if options.set.0.iter().any(|(set, _)| set == name) {
@@ -149,13 +187,23 @@ impl Layout {
         }
         let fields = input.fields().iter().enumerate();
         self.columns = fields
-            .filter(|(_, field)| !options.drop.contains(field.name()))
+            .filter(|(_, field)| {
+                !options.drop.contains(field.name()) && wants(wanted, field.name())
+            })
             .map(|(index, field)| (Arc::clone(field), Origin::Input(index)))
             .collect();
-        for (name, text) in &options.set.0 {
+        for (name, text) in options.set.0.iter().filter(|(name, _)| wants(wanted, name)) {
             self.compute(name, scope.scalar(&text.0, &format!("set.{name}"))?);
         }
         Ok(())
+    }
+
+    /// Brings the columns into the order in which they are wanted: one that is replaced stands in its
+    /// place, also when what it replaces is missing.
+    fn sort(&mut self) {
+        if let Some(wanted) = self.wanted {
+            self.columns.sort_by_key(|(field, _)| wanted.index_of(field.name()).ok());
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use datafusion_expr::{Expr, Operator};
 use datafusion_physical_expr::create_physical_expr;
 use gristmill_stage::{Error, Result};
 
+use crate::checked::checked;
 use crate::expression::Scope;
 use crate::syntax::shorten;
 use crate::wording;
@@ -39,6 +40,40 @@ pub(crate) fn try_out(scope: &Scope<'_>, expr: &Expr, at: &str) -> Result<()> {
                 Some(usage) => error.help(format!("it is used as {}", usage.syntax_example)),
                 None => error,
             })
+        }
+    }
+}
+
+/// Finds arithmetic on constants that leaves the range of whole numbers: evaluated before the run, it
+/// would wrap around. Works on an expression that has its types.
+///
+/// # Errors
+/// The smallest such part.
+pub(crate) fn check_constants(scope: &Scope<'_>, expr: &Expr, at: &str) -> Result<()> {
+    let arithmetic = |part: &Expr| match part {
+        Expr::BinaryExpr(binary) => {
+            matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply)
+        }
+        Expr::Negative(_) => true,
+        _ => false,
+    };
+    let mut found = Vec::new();
+    let walked = expr.apply(|part| {
+        if arithmetic(part) && part.column_refs().is_empty() && !part.is_volatile() {
+            found.push(part);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if walked.is_err() || found.is_empty() {
+        return Ok(());
+    }
+    let trial = Trial::new(scope)?;
+    // Parts come after what they are part of.
+    match found.iter().rev().find_map(|part| Some((part, trial.run(part, true)?))) {
+        None => Ok(()),
+        Some((part, error)) => {
+            let text = shorten(&shown(part));
+            Err(Error::option(at, format!("`{text}` can never work: {}", wording::plain(&error))))
         }
     }
 }
@@ -104,6 +139,7 @@ impl<'a> Trial<'a> {
         let context = PhysicalPlanningContext::default();
         let code =
             create_physical_expr(part, self.scope.names(), self.scope.props(), &context).ok()?;
+        let code = checked(code, self.scope.schema()).ok()?;
         // Some functions take no null, others cannot do without a row, and a few panic on either:
         // none of that is a mistake of the user.
         let fails = |rows: &RecordBatch| {

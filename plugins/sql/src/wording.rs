@@ -67,8 +67,12 @@ fn first_line(message: &str) -> String {
     lower_first(line.trim().trim_end_matches('.'))
 }
 
-/// The text with a small first letter, unless the first word is an abbreviation.
+/// The text with a small first letter, unless the first word is an abbreviation or a name.
 pub(crate) fn lower_first(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    if word.chars().skip(1).any(|c| c.is_uppercase() || c.is_ascii_digit()) {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
         (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {

@@ -208,10 +208,69 @@ fn neighbours_are_rejected_together_and_all_rows_can_be() {
 }
 
 #[test]
-fn integers_wrap_around() {
-    let input = batch([("a", Arc::new(Int64Array::from(vec![i64::MAX])) as ArrayRef)]);
-    let out = run("map", json!({ "select": { "b": "a + 1" } }), &[input]);
-    assert_eq!(out.rows(), [i64::MIN.to_string()]);
+fn whole_numbers_out_of_range_are_rejected() {
+    let numbers = Int64Array::from(vec![i64::MAX, 7, i64::MIN]);
+    let input = batch([("a", Arc::new(numbers) as ArrayRef)]);
+    for (expression, left) in [
+        ("a + 1", vec!["8", "-9223372036854775807"]),
+        ("a - 1", vec!["9223372036854775806", "6"]),
+        ("a * 2", vec!["14"]),
+        ("-a", vec!["-9223372036854775807", "-7"]),
+        ("abs(a)", vec!["9223372036854775807", "7"]),
+        // Only where it is computed.
+        ("case when a > 0 then 1 else -a end", vec!["1", "1"]),
+    ] {
+        let out =
+            run("map", json!({ "select": { "b": expression } }), std::slice::from_ref(&input));
+        assert_eq!(out.rows(), left, "{expression}");
+        let reasons: Vec<_> = out.rejected.iter().map(|(_, reason)| reason.as_str()).collect();
+        assert!(
+            reasons
+                .iter()
+                .all(|reason| reason.contains("verflow") && reason.starts_with("select.b: ")),
+            "{reasons:?}"
+        );
+    }
+    let out = run("filter", json!({ "where": "a + 1 > 0" }), std::slice::from_ref(&input));
+    assert_eq!((out.rows(), out.rejected.len()), (vec!["7".to_owned()], 1));
+    let aggregate = json!({ "select": { "n": "count(a)", "least": "min(a * 2)" } });
+    let out = run("aggregate", aggregate, &[input]);
+    assert_eq!((out.rows(), out.rejected.len()), (vec!["1|14".to_owned()], 2));
+}
+
+#[test]
+fn a_wrong_number_takes_no_memory() {
+    let numbers = Int64Array::from(vec![Some(3), Some(2_000_000_000_000), None, Some(-1)]);
+    let texts = StringArray::from(vec!["ab"; 4]);
+    let input = batch([("n", Arc::new(numbers) as ArrayRef), ("t", Arc::new(texts) as ArrayRef)]);
+    for (name, expression, first) in [
+        ("repeat", "length(repeat(t, n))", "6"),
+        ("lpad", "length(lpad(t, n))", "3"),
+        ("rpad", "length(rpad(t, n, 'x'))", "3"),
+        ("range", "cardinality(range(n))", "3"),
+        ("range", "cardinality(range(1, n))", "2"),
+        ("range", "cardinality(range(0, n, 2))", "2"),
+        ("generate_series", "cardinality(generate_series(1, n))", "3"),
+        ("array_repeat", "cardinality(array_repeat(t, n))", "3"),
+        ("array_resize", "cardinality(array_resize(make_array(t), abs(n)))", "3"),
+    ] {
+        let out =
+            run("map", json!({ "select": { "b": expression } }), std::slice::from_ref(&input));
+        assert_eq!(out.rows().first().map(String::as_str), Some(first), "{expression}");
+        let expected = format!("|ab <- select.b: `{name}` would make more than 64 MiB");
+        let rejects = out.rejects();
+        assert!(rejects.len() == 1 && rejects[0].ends_with(&expected), "{rejects:?}");
+    }
+    let options = json!({ "select": { "b": "range(0, 1000000000)" } });
+    let text = plan("map", &options, &input.schema()).unwrap_err().to_string();
+    assert!(text.contains("`range(0, 1000000000)` can never work: `range` would make"), "{text}");
+}
+
+#[test]
+fn constants_out_of_range_are_an_error() {
+    let plan = |options| plan("map", &options, &input().schema()).unwrap_err().to_string();
+    let text = plan(json!({ "select": { "b": "a + (9223372036854775807 + 1)" } }));
+    assert!(text.contains("can never work: overflow happened on"), "{text}");
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub fn built_in() -> Registry {
     gristmill_sql::register(&mut registry);
     gristmill_files::register(&mut registry);
     gristmill_flow::register(&mut registry);
+    gristmill_shape::register(&mut registry);
+    gristmill_databases::register(&mut registry);
     registry
 }
 

@@ -1,6 +1,8 @@
 //! Cases of `aggregate`.
 
-use arrow_array::RecordBatch;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampSecondArray};
 use gristmill_testkit::conformance::Settings;
 use serde_json::{Value, json};
 
@@ -21,6 +23,20 @@ fn table() -> RecordBatch {
         })
     };
     gristmill_testkit::table(&Value::Array((0..60).map(row).collect())).unwrap()
+}
+
+/// 60 rows with a time, but for one; those of the second half as those of the first.
+fn events() -> RecordBatch {
+    let times = (0..60).map(|n| (n != 7).then_some(n % 30));
+    let times: TimestampSecondArray = times.collect();
+    let numbers = Int64Array::from_iter_values(0..60);
+    let kinds: StringArray = (0..60).map(|n| Some(["tea", "cup", "pot"][n % 3])).collect();
+    RecordBatch::try_from_iter_with_nullable([
+        ("at", Arc::new(times) as ArrayRef, true),
+        ("n", Arc::new(numbers), true),
+        ("kind", Arc::new(kinds), true),
+    ])
+    .unwrap()
 }
 
 pub fn cases(_: &World) -> Vec<Case> {
@@ -78,6 +94,38 @@ pub fn cases(_: &World) -> Vec<Case> {
         // the months also 3.
         .gives(14, 20)
         .alone(),
+        case(
+            "quantiles, with weights and of few centroids",
+            json!({ "group_by": ["kind"], "select": {
+                "p90": "approx_percentile_cont(price, 0.9, 20)",
+                "weighed": "approx_percentile_cont_with_weight(price, n, 0.5)",
+                "middle": "approx_median(n) FILTER (WHERE n > 20)",
+            } }),
+        )
+        .gives(4, 0),
+        // Times begin anew in the second half: only those of the last window are not too late.
+        Case::new("aggregate", "windows, and rows that come too late", json!({
+            "window": { "time": "at", "size": "10s" },
+            "select": { "n": "count(*)", "sum": "sum(n)" },
+        }))
+        .on(&events())
+        .gives(3, 21)
+        .alone(),
+        Case::new("aggregate", "windows that overlap, of groups, with late rows in the oldest", json!({
+            "window": { "time": "at", "size": "10s", "slide": "5s", "lateness": "1s", "late": "merge" },
+            "group_by": { "odd": "n % 2 = 1" },
+            "select": { "n": "count(*)", "p50": "approx_median(n)", "some": "max(n)" },
+        }))
+        .on(&events())
+        .gives(14, 1)
+        .alone(),
+        Case::new("aggregate", "windows of groups in several workers", json!({
+            "window": { "time": "at", "size": "7s", "lateness": "60s" },
+            "group_by": ["kind"],
+            "select": { "n": "count(*)", "high": "max(n)" },
+        }))
+        .on(&events())
+        .gives(14, 1),
         Case::new("aggregate", "groups of no rows", json!({ "group_by": ["kind"], "select": counts }))
             .with(no_rows())
             .gives(0, 0),

@@ -1,4 +1,4 @@
-//! Cases of `read` and `write`.
+//! Cases of `read`, `write` and `lookup`.
 
 use std::path::Path;
 
@@ -15,7 +15,35 @@ pub fn cases(world: &World) -> Vec<Case> {
     cases.extend(columns(world));
     cases.extend(writes(world));
     cases.extend(other_files(world));
+    cases.extend(lookups(world));
     cases
+}
+
+fn lookups(world: &World) -> Vec<Case> {
+    let table = world.file("cities.csv", "id,name,land\n1,Basel,CH\n2,Köln,DE\n3,Lyon,FR\n");
+    let row =
+        |n: i64| json!({ "n": n, "city": if n % 9 == 8 { json!(null) } else { json!(n % 5) } });
+    let input = gristmill_testkit::table(&Value::Array((0..40).map(row).collect())).unwrap();
+    let case = |title, missing: &str| {
+        let on = json!({ "city": "id" });
+        let options = json!({ "table": { "path": table }, "on": on, "missing": missing });
+        let settings = Settings::new().ordered().seeds(8);
+        Case::new("lookup", title, options).on(&input).with(settings)
+    };
+    let by_text =
+        json!({ "table": { "path": table }, "on": ["name"], "take": { "where": "land" } });
+    let names =
+        rows!([{ "name": "Lyon" }, { "name": null }, { "name": "Lyo" }, { "name": "Köln" }]);
+    vec![
+        // Of 40 rows, 24 have a city of the table; three of those have null instead.
+        case("nulls for what is missing", "null").gives(40, 0),
+        case("rejects what is missing", "reject").gives(21, 19),
+        case("drops what is missing", "drop").gives(21, 0),
+        Case::new("lookup", "by texts", by_text)
+            .on(&names)
+            .with(Settings::new().seeds(8))
+            .gives(4, 0),
+    ]
 }
 
 fn reads(world: &World) -> Vec<Case> {
@@ -46,21 +74,28 @@ fn reads(world: &World) -> Vec<Case> {
     let case =
         |title, options| Case::new("read", title, options).with(Settings::new().ordered().seeds(8));
     vec![
-        case("JSON lines whose columns are told", json!({ "path": jsonl })).gives(37, 5).alone(),
+        case("JSON lines whose columns are told", json!({ "path": jsonl })).gives(37, 5),
         case(
             "JSON lines with declared columns",
             json!({ "path": jsonl, "columns": { "o": "json", "n": "string", "gone": "date" } }),
         )
-        .gives(37, 5)
-        .alone(),
+        .gives(37, 5),
         case(
             "CSV in several files",
             json!({ "path": world.path("part-*.csv"), "columns": columns }),
         )
         .gives(68, 12),
-        case("CSV with an open quote", json!({ "path": open, "delimiter": ";" }))
-            .gives(1, 1)
-            .alone(),
+        case(
+            "JSON lines in pieces",
+            json!({ "path": jsonl, "columns": { "n": "int64", "l": "json" }, "split": "50B" }),
+        )
+        .gives(37, 5),
+        case(
+            "CSV in pieces",
+            json!({ "path": world.path("part-*.csv"), "columns": columns, "split": "70B" }),
+        )
+        .gives(68, 12),
+        case("CSV with an open quote", json!({ "path": open, "delimiter": ";" })).gives(1, 1),
         case(
             "TSV without a header",
             json!({
@@ -69,13 +104,11 @@ fn reads(world: &World) -> Vec<Case> {
                 "columns": { "n": "int64", "s": "string", "day": "date" },
             }),
         )
-        .gives(2, 2)
-        .alone(),
+        .gives(2, 2),
         // 22 is the first line of more than 24 bytes; its line end does not count.
-        case("lines, some too long", json!({ "path": lines, "max_line": "24B" }))
-            .gives(23, 8)
-            .alone(),
-        case("no lines", json!({ "path": world.file("empty.txt", "") })).gives(0, 0).alone(),
+        case("lines, some too long", json!({ "path": lines, "max_line": "24B", "split": "64B" }))
+            .gives(23, 8),
+        case("no lines", json!({ "path": world.file("empty.txt", "") })).gives(0, 0),
     ]
 }
 

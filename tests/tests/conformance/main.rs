@@ -1,11 +1,17 @@
 //! Every built-in kind keeps the contract of a stage, with several sets of options and inputs each.
 //!
 //! A kind that is added to a registry and not to the tables here fails the last test.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 mod aggregate;
 mod broken;
 mod case;
+mod databases;
 mod fetch;
 mod files;
 mod float_keys;
@@ -13,6 +19,9 @@ mod flow;
 mod generate;
 mod parse;
 mod rows;
+#[path = "../../../plugins/databases/tests/common/server.rs"]
+mod server;
+mod shape;
 
 use std::collections::BTreeSet;
 
@@ -24,26 +33,31 @@ use case::{Case, World};
 /// Adds the kinds of a crate.
 type Register = fn(&mut Registry);
 
-const PLUGINS: [(&str, Register); 7] = [
+const PLUGINS: [(&str, Register); 9] = [
     ("broken", gristmill_broken::register),
+    ("databases", gristmill_databases::register),
     ("fetch", gristmill_fetch::register),
     ("files", gristmill_files::register),
     ("flow", gristmill_flow::register),
     ("generate", gristmill_generate::register),
     ("parse", gristmill_parse::register),
+    ("shape", gristmill_shape::register),
     ("sql", gristmill_sql::register),
 ];
 
 /// Every table of cases.
-const TABLES: [fn(&World) -> Vec<Case>; 8] = [
+const TABLES: [fn(&World) -> Vec<Case>; 11] = [
     aggregate::cases,
     broken::cases,
+    databases::postgres,
+    databases::sqlite,
     fetch::cases,
     files::cases,
     flow::cases,
     generate::cases,
     parse::cases,
     rows::cases,
+    shape::cases,
 ];
 
 fn registry() -> Registry {
@@ -68,6 +82,16 @@ fn aggregate_conforms() {
 #[test]
 fn broken_and_unseen_conform() {
     run(broken::cases);
+}
+
+#[test]
+fn postgres_conforms() {
+    run(databases::postgres);
+}
+
+#[test]
+fn sqlite_conforms() {
+    run(databases::sqlite);
 }
 
 #[test]
@@ -98,6 +122,11 @@ fn parse_conforms() {
 #[test]
 fn filter_and_map_conform() {
     run(rows::cases);
+}
+
+#[test]
+fn limit_sample_dedupe_unnest_sort_and_top_conform() {
+    run(shape::cases);
 }
 
 #[test]

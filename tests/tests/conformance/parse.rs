@@ -78,6 +78,135 @@ pub fn cases(_: &World) -> Vec<Case> {
         // It has no text.
         .refuses(&[]),
     ]
+    .into_iter()
+    .chain(lines())
+    .chain(rows())
+    .collect()
+}
+
+/// Formats of lines and of small texts.
+fn lines() -> Vec<Case> {
+    let settings = || Settings::new().ordered().one_to_one().seeds(4);
+    let case = |title, options| {
+        Case::new("parse", title, options).with(settings()).refuses(&["Dictionary"])
+    };
+    let pattern = r#"{ip} - {user} [{time:timestamp:%d/%b/%Y:%H:%M:%S %z}] "{method} {path} {_}" {status:int64} {_}"#;
+    vec![
+        case("access log", json!({ "format": "combined" })).on(&access()).gives(20, 10),
+        case("access log by a pattern", json!({ "format": "pattern", "pattern": pattern }))
+            .on(&access())
+            .gives(20, 10),
+        case(
+            "common log with nulls for what does not fit",
+            json!({ "format": "common", "keep": "all", "on_error": "null",
+                "fields": { "rest": {}, "status": {}, "day": { "key": "time", "type": "date" } } }),
+        )
+        .on(&access())
+        .gives(30, 0),
+        case("syslog", json!({ "format": "syslog", "zone": "Europe/Berlin" }))
+            .on(&bodies(&[
+                Some("<34>1 2026-10-11T22:14:15.003Z web1 su 7 ID47 [a b=\"c\"] message"),
+                Some("<34>Oct 11 22:14:15 web1 su[7]: message"),
+                Some("no syslog"),
+                None,
+            ]))
+            .gives(20, 20),
+        case(
+            "logfmt",
+            json!({ "format": "logfmt", "fields": {
+                "level": { "required": true }, "took": { "type": "float64" },
+                "tags": { "key": "tag", "all": true }, "all": { "key": "$", "type": "json" } } }),
+        )
+        .on(&bodies(&[
+            Some("level=info took=1.5 tag=a tag=\"b c\""),
+            Some("level=info took=long"),
+            Some("took=1"),
+            Some("level=warn"),
+        ]))
+        .gives(20, 20),
+        case(
+            "pairs with separators",
+            json!({ "format": "keyvalue", "pair_separator": ";", "key_separator": ":",
+                "nulls": ["-"], "fields": { "a": { "type": "int64" }, "b": {} } }),
+        )
+        .on(&bodies(&[Some("a: 1; b: x"), Some("a:-"), Some("a:x"), Some("a")]))
+        .gives(20, 20),
+        case("query strings", json!({ "format": "query", "fields": { "q": {}, "p": { "type": "int64" } } }))
+            .on(&bodies(&[Some("?q=a+b&p=1"), Some("p=x"), Some(""), None]))
+            .gives(20, 20),
+        case("URLs", json!({ "format": "url" }))
+            .on(&bodies(&[Some("https://h/p?q#f"), Some("/relative"), Some("mailto:a@b"), None]))
+            .gives(20, 20),
+        case("CSV", json!({ "format": "csv", "fields": { "a": { "type": "int64" }, "b": {}, "c": {} } }))
+            .on(&bodies(&[Some("1,\"x, y\",\n"), Some("1,2"), Some("x,y,z"), Some(",,")]))
+            .gives(20, 20),
+        case("XML", json!({ "format": "xml", "fields": { "t": "a/t", "l": { "path": "a/l/@h", "all": true } } }))
+            .on(&bodies(&[Some("<a><t> x </t><l h='1'/><l h='2'/></a>"), Some("<a>"), Some("<b/>"), None]))
+            .gives(20, 20),
+    ]
+}
+
+/// Texts that give several rows each, or none.
+fn rows() -> Vec<Case> {
+    let case = |title, options| {
+        let settings = Settings::new().ordered().seeds(8);
+        Case::new("parse", title, options).with(settings).refuses(&["Dictionary"])
+    };
+    let item = |price: &str| format!("<div class=i data-n=1><b>x</b><i>{price}</i></div>");
+    let fields = json!({
+        "n_": { "css": ":scope", "attr": "data-n", "type": "int64" },
+        "price": { "css": "i", "type": "float64" },
+        "title": { "css": "h1", "outside": true },
+    });
+    let some = format!("<h1>t</h1>{}{}{}", item("1"), item("free"), item("2"));
+    let many = item("3").repeat(7);
+    let pages = bodies(&[Some(&some), Some("<p>none"), Some(&many), None]);
+    vec![
+        case(
+            "rows of pages",
+            json!({ "format": "html", "rows": ".i", "fields": fields, "keep": "all" }),
+        )
+        .on(&pages)
+        .gives(90, 20),
+        case(
+            "rows of pages with nulls for what does not fit",
+            json!({ "format": "html", "rows": ".i", "fields": fields, "on_error": "null" }),
+        )
+        .on(&pages)
+        .gives(110, 0),
+        case(
+            "rows of XML",
+            json!({ "format": "xml", "rows": "f/e", "fields": {
+                "id": { "path": "@id", "type": "int64" }, "t": "t" } }),
+        )
+        .on(&bodies(&[
+            Some("<f><e id='1'><t>x</t></e><e id='2'/></f>"),
+            Some("<f/>"),
+            Some("<f><e id='x'/><e id='3'/></f>"),
+            Some("<f><e id='1'/>"),
+        ]))
+        .gives(30, 20),
+    ]
+}
+
+/// Forty rows with these texts in turn.
+fn bodies(texts: &[Option<&str>]) -> RecordBatch {
+    table((0..40).map(|n| json!({ "n": n, "body": texts[n % texts.len()] })))
+}
+
+/// Of three lines one is null or no line of an access log.
+fn access() -> RecordBatch {
+    table((0..30).map(|n| {
+        let line = match n % 6 {
+            2 => None,
+            5 => Some("no log".to_owned()),
+            _ => Some(format!(
+                "10.0.0.{n} - u{n} [{:02}/Oct/2026:13:55:36 +0200] \"GET /{n} HTTP/1.1\" 200 {n} \"-\" \"agent\"",
+                n + 1
+            )),
+        };
+        json!({ "n": n, "body": line })
+    }))
 }
 
 fn html_fields() -> Value {

@@ -1,4 +1,4 @@
-//! Cases of `filter` and `map`, the kinds that look at each row alone.
+//! Cases of `filter`, `map` and `route`, the kinds that look at each row alone.
 
 use arrow_array::RecordBatch;
 use gristmill_testkit::conformance::Settings;
@@ -9,7 +9,26 @@ use crate::case::{Case, World};
 pub fn cases(_: &World) -> Vec<Case> {
     let mut cases = filters();
     cases.extend(maps());
+    cases.extend(routes());
     cases
+}
+
+fn routes() -> Vec<Case> {
+    let case = |title, routes: Value| {
+        Case::new("route", title, json!({ "routes": routes }))
+            .on(&table())
+            .with(Settings::new().ordered().one_to_one().seeds(8))
+    };
+    vec![
+        case("by two conditions", json!({ "low": "n < 10", "even": "b" })).gives(40, 0),
+        case("all by the first", json!({ "all": true, "none": "n / d > 1" })).gives(40, 0),
+        case("all by the rest", json!({ "none": "NULL", "neither": false })).gives(40, 0),
+        // A row that went before is not looked at: of eight with a `d` of zero, `b` takes four.
+        case("rows that fail", json!({ "even": "b", "part": "100 / d > 30" })).gives(36, 4),
+        Case::new("route", "no rows", json!({ "routes": { "z": "n > 1" } }))
+            .with(Settings::new().input_schema(table().schema()))
+            .gives(0, 0),
+    ]
 }
 
 /// 40 rows; `s` is a number in nine of ten and null or none in others, `d` is zero in one of five.

@@ -70,6 +70,21 @@ fn hung() {
     assert_eq!(deaths, &[(DeathClass::Hung, 3)]);
 }
 
+/// Enough rows that a snapshot is taken before the end.
+#[test]
+fn hung_while_its_state_is_saved() {
+    let mill = Mill::new(2000);
+    let stages = ["{ type: broken, run: { mode: process, timeout: 200ms }, \
+                   with: { column: n, at: [\"1\"], how: hang, in_snapshot: true } }"
+        .to_owned()];
+    let report = Mill::start(mill.plan("batch: { rows: 1 }", &stages)).wait();
+    assert!(matches!(report.outcome, Outcome::Done), "{:?}", report.outcome);
+    assert_eq!(mill.output(), once((0..2000).filter(|n| *n != 1)));
+    assert!(mill.rejected()[&1].contains("one call of the stage took longer than"));
+    let process = stage(&report, "broken").process.as_ref().unwrap();
+    assert_eq!(process.died_of(DeathClass::Hung), process.restarts());
+}
+
 #[test]
 fn out_of_processor_time() {
     let mill = Mill::new(2);
@@ -126,4 +141,16 @@ fn what_was_rejected_before_a_failure_is_rejected() {
         let rejected: Vec<i64> = mill.rejected().into_keys().collect();
         assert_eq!(rejected, [7], "{mode}");
     }
+}
+
+#[test]
+fn limits_that_are_too_small_to_start_with_are_named() {
+    let mill = Mill::new(3);
+    let limited =
+        "{ type: map, run: { mode: process, limits: { memory: 1MiB } }, with: { set: { m: n } } }";
+    let plan = mill.plan("", &[limited.to_owned()]);
+    let Err(failure) = Mill::try_start(plan) else { panic!("it started") };
+    let text = failure.to_string();
+    assert!(text.contains("died before the stage was built"), "{text}");
+    assert!(text.contains("`limits` may be too small"), "{text}");
 }

@@ -10,7 +10,10 @@
 )]
 
 mod children;
+mod databases;
 mod deaths;
 mod files;
 mod kept;
 mod mill;
+#[path = "../../../plugins/databases/tests/common/server.rs"]
+mod server;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gristmill_config::{Plan, Source, Variables, load};
-use gristmill_runtime::{Report, Run, RunOptions, StageStatus, WorkerCommand};
+use gristmill_runtime::{Failure, Report, Run, RunOptions, StageStatus, WorkerCommand};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -53,9 +53,13 @@ impl Mill {
     }
 
     pub fn start(plan: Plan) -> Run {
+        Self::try_start(plan).unwrap_or_else(|f| panic!("{f}"))
+    }
+
+    pub fn try_start(plan: Plan) -> Result<Run, Failure> {
         let worker = WorkerCommand::program(env!("CARGO_BIN_EXE_gristmill-test-worker"));
         let options = RunOptions { worker: Some(worker), ..RunOptions::default() };
-        Run::start(plan, &gristmill_tests::registry(), options).unwrap_or_else(|f| panic!("{f}"))
+        Run::start(plan, &gristmill_tests::registry(), options)
     }
 
     /// How often each `n` is in the output.

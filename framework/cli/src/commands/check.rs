@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use arrow_schema::Schema;
-use gristmill_config::{Distribution, EdgePlan, Mode, Plan, Source, StagePlan, load};
+use gristmill_config::{Distribution, EdgeId, Mode, Plan, Source, StagePlan, load};
 use gristmill_stage::Role;
 use gristmill_stage::option::ByteSize;
 
@@ -97,10 +97,16 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
     }
     writeln!(out, "{}", if stage.ordered { ", ordered" } else { "" })?;
     for &edge in &stage.inputs {
-        describe_edge(plan, &plan.edges[edge], out)?;
+        describe_edge(plan, edge, out)?;
     }
     if stage.role != Role::Sink {
         writeln!(out, "    out: {}", columns(&stage.output))?;
+    }
+    if !stage.ports.is_empty() {
+        writeln!(out, "    by:  {}", stage.ports.join(", "))?;
+    }
+    if stage.role == Role::Source {
+        describe_use(stage, out)?;
     }
     for path in stage.reads.iter().take(READS) {
         writeln!(out, "    reads {}", path.display())?;
@@ -117,7 +123,23 @@ fn describe_stage(plan: &Plan, stage: &StagePlan, out: &mut String) -> fmt::Resu
     writeln!(out)
 }
 
-fn describe_edge(plan: &Plan, edge: &EdgePlan, out: &mut String) -> fmt::Result {
+/// What a source is spared.
+fn describe_use(stage: &StagePlan, out: &mut String) -> fmt::Result {
+    let (read, all) = (stage.output.fields(), stage.offered.fields());
+    if read.len() < all.len() {
+        let names: Vec<_> = read.iter().map(|field| field.name().as_str()).collect();
+        let (some, all, names) = (read.len(), all.len(), names.join(", "));
+        writeln!(out, "    reads {some} of {all} columns: {names}")?;
+    }
+    if stage.hints.is_empty() {
+        return Ok(());
+    }
+    let hints: Vec<_> = stage.hints.iter().map(ToString::to_string).collect();
+    writeln!(out, "    pushed down: {}", hints.join(" AND "))
+}
+
+fn describe_edge(plan: &Plan, id: EdgeId, out: &mut String) -> fmt::Result {
+    let edge = &plan.edges[id];
     let dealt = match &edge.distribution {
         Distribution::Shared => String::new(),
         Distribution::Broadcast => ", broadcast".to_owned(),
@@ -126,7 +148,7 @@ fn describe_edge(plan: &Plan, edge: &EdgePlan, out: &mut String) -> fmt::Result 
     writeln!(
         out,
         "    in:  from {}, at most {} rows and {}{dealt}",
-        plan.stages[edge.from].name,
+        plan.origin(id),
         count(edge.bound.rows as u64),
         ByteSize(edge.bound.bytes as u64),
     )

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod demo_site;
+pub mod functions;
 pub mod run;
 pub mod schema;
 pub mod stages;

@@ -296,3 +296,15 @@ kind!(Write, WriteOptions, "write", Sink, "Writes a file.", |o, _input| {
 });
 kind!(Discard, NoOptions, "discard", Sink, "Keeps nothing.", |_o, _input| Ok(Planned::sink()));
 kind!(Broken, NoOptions, "broken", Transform, "Panics.", |_o, _input| panic!("a bug"));
+
+kind!(Part, NoOptions, "part", Transform, "Parts rows.", |_o, input| {
+    let input = input.ok_or_else(|| Error::internal("it has no input"))?;
+    Ok(Planned::emits(input.clone()).ports(["good", "bad"]))
+});
+
+/// Loads a text by the test kinds and `part`, which has two outputs.
+pub fn load_parting(text: &str) -> std::result::Result<Plan, Problems> {
+    let mut registry = registry();
+    registry.add(Part);
+    load(&Source::new("shop.yaml", text), &Variables::new(), &registry)
+}

@@ -40,7 +40,9 @@ impl Inlet {
                     tried += 1;
                 }
                 Taken::Ended => {
+                    // Another queue stands in its place now, maybe one that was tried already.
                     self.open.swap_remove(self.next);
+                    tried = 0;
                 }
             }
         }
@@ -57,6 +59,68 @@ impl Drop for Inlet {
     fn drop(&mut self) {
         for queue in &self.queues {
             queue.leave();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use gristmill_config::Bound;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::edge::queue::Parcel;
+
+    fn parcel() -> Parcel {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        Parcel::new(RecordBatch::try_from_iter([("n", column)]).unwrap())
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Push(usize),
+        End(usize),
+        Take,
+    }
+
+    fn steps(queues: usize) -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            2 => (0..queues).prop_map(Step::Push),
+            1 => (0..queues).prop_map(Step::End),
+            3 => Just(Step::Take),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    proptest! {
+        /// A worker that is told of nothing goes to sleep, so there must be nothing, in no queue.
+        #[test]
+        fn nothing_is_passed_over(steps in steps(4)) {
+            let readable = Arc::<Event>::default();
+            let bound = Bound { rows: 100, bytes: 10_000 };
+            let queue = |_| Arc::new(Queue::new(bound, 1, 1, readable.clone()));
+            let queues: Vec<_> = (0..4).map(queue).collect();
+            let mut inlet = Inlet::new(queues.clone(), readable.clone());
+            let (mut held, mut ended) = (0, [false; 4]);
+            for step in steps {
+                match step {
+                    Step::Push(n) if !ended[n] => {
+                        prop_assert!(queues[n].push(parcel()).is_ok());
+                        held += 1;
+                    }
+                    Step::End(n) if !ended[n] => {
+                        queues[n].end();
+                        ended[n] = true;
+                    }
+                    Step::Push(_) | Step::End(_) => {}
+                    Step::Take => match inlet.take() {
+                        Taken::Parcel(_) => held -= 1,
+                        Taken::Empty => prop_assert!(held == 0 && ended.contains(&false)),
+                        Taken::Ended => prop_assert!(held == 0 && !ended.contains(&false)),
+                    },
+                }
+            }
         }
     }
 }

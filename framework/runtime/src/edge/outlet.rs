@@ -1,5 +1,5 @@
-//! The sending end of a worker: every batch goes to every edge of its stage, dealt out as the edge
-//! says.
+//! The sending end of a worker: every batch goes to every edge of the output that it leaves by, dealt
+//! out as the edge says.
 
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use super::queue::{Parcel, Queue, Refused};
 
 /// One edge as its senders see it.
 pub struct EdgeOut {
+    /// The output of the stage that it begins at.
+    pub port: usize,
     /// One queue, or one for each worker of the next stage.
     pub queues: Vec<Arc<Queue>>,
     /// How to deal out.
@@ -55,12 +57,13 @@ impl Outlet {
         Self { edges, pending: Vec::new() }
     }
 
-    /// Tries to send a batch of that many bytes without waiting; what found no room stays pending.
+    /// Tries to send a batch of that many bytes by an output, without waiting; what found no room
+    /// stays pending.
     ///
     /// # Errors
     /// When the rows cannot be split by hash.
-    pub fn offer(&mut self, batch: RecordBatch, bytes: usize) -> Result<()> {
-        for edge in &mut self.edges {
+    pub fn offer(&mut self, port: usize, batch: RecordBatch, bytes: usize) -> Result<()> {
+        for edge in self.edges.iter_mut().filter(|edge| edge.port == port) {
             match &mut edge.distribution {
                 Dealing::Shared | Dealing::Broadcast => {
                     for queue in &edge.queues {

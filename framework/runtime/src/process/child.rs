@@ -9,6 +9,8 @@ use std::time::Duration;
 use gristmill_config::ProcessPlan;
 use gristmill_stage::{Clock, Error, Redact, Result, Snapshot};
 use gristmill_wire::{Decoder, Encoder, FrameReader, Hello, Limits, Message, Open, Side};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::death::Death;
 use super::stderr::Lines;
@@ -98,7 +100,8 @@ impl Spec {
             while let Some(frame) = reader.next().map_err(Refused::protocol)? {
                 match decoder.decode(frame).map_err(Refused::protocol)? {
                     Some(Message::Hello(hello)) if credit.is_none() => {
-                        hello.check().map_err(|e| Refused::Error(e.into()))?;
+                        let known = hello.check().and_then(|()| hello.check_ports(self.open.ports));
+                        known.map_err(|e| Refused::Error(e.into()))?;
                         credit = Some(hello.limits.credit);
                         encoder.limit(hello.limits.frame);
                         say(&socket, &mut encoder, &self.orders(snapshot))?;
@@ -226,13 +229,13 @@ impl Child {
 
     /// Waits for its end, and kills it if that takes too long.
     fn reap(&mut self, vitals: &Vitals) -> Option<ExitStatus> {
-        let pid = self.process.id().to_string();
-        let ended = ends(&pid) || {
+        let id = self.process.id();
+        let ended = ends(id) || {
             let _ = self.process.kill();
-            ends(&pid)
+            ends(id)
         };
         // Read before it is waited for: afterwards the kernel forgets it.
-        vitals.gone(proc::cpu(&pid));
+        vitals.gone(proc::cpu(&id.to_string()));
         self.reaped = true;
         // One that hangs in the kernel even now is not waited for. Of one that has ended, threads may
         // still be on their way out.
@@ -250,11 +253,11 @@ impl Drop for Child {
 }
 
 /// Waits until a process ends, but not for long.
-fn ends(pid: &str) -> bool {
+fn ends(id: u32) -> bool {
     let mut pause = Duration::from_micros(200);
     let mut waited = Duration::ZERO;
     while waited < GRACE {
-        if has_ended(pid) {
+        if has_ended(id) {
             return true;
         }
         std::thread::sleep(pause);
@@ -264,11 +267,18 @@ fn ends(pid: &str) -> bool {
     false
 }
 
-/// Whether a child has ended; it is a zombie until it is waited for.
-fn has_ended(pid: &str) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    matches!(state, None | Some('Z' | 'X'))
+/// Whether a child has ended. It stays to be waited for. Needs no open file: there may be none left.
+fn has_ended(id: u32) -> bool {
+    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return true };
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    loop {
+        match waitid(WaitId::Pid(pid), look) {
+            Ok(status) => return status.is_some(),
+            Err(Errno::INTR) => {}
+            // It is nobody's child any more.
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Ends the child of a slot, if there is one.

@@ -29,6 +29,8 @@ pub(crate) struct Books {
     pub(crate) credit: u64,
     /// No more input will come.
     pub(crate) ending: bool,
+    /// The source must stop.
+    pub(crate) stopping: bool,
     /// Why the stage cannot go on.
     pub(crate) failure: Option<Error>,
     /// Nobody needs the child any more.
@@ -42,7 +44,8 @@ impl Desk {
         measured: Measured,
         name: (Arc<str>, usize),
     ) -> Self {
-        let books = Books { ledger, credit: 0, ending: false, failure: None, over: false };
+        let (ending, stopping, over) = (false, false, false);
+        let books = Books { ledger, credit: 0, ending, stopping, failure: None, over };
         Self { books: Mutex::new(books), link: Notify::new(), worker, measured, name }
     }
 

@@ -21,8 +21,8 @@ const DEATHS: u32 = 3;
 /// What came of a child's work.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
-    /// Rows came out.
-    Emit(RecordBatch),
+    /// Rows came out, by the output of that number.
+    Emit(u64, RecordBatch),
     /// Rows were rejected.
     Reject(RecordBatch, String),
 }

@@ -55,7 +55,7 @@ impl Child {
             if deadly.contains(&n) {
                 return false;
             }
-            ledger.came(Come { outcome: Outcome::Emit(batch([n])), credit: 1 });
+            ledger.came(Come { outcome: Outcome::Emit(0, batch([n])), credit: 1 });
             if dice.is_multiple_of(3) {
                 self.commit(ledger, 0);
             }
@@ -112,7 +112,7 @@ fn run(lengths: &[usize], dice: &[u8], deadly: &[i64]) -> (BTreeMap<i64, u64>, B
         }
         while let Some(come) = ledger.pop() {
             let (counts, rows) = match &come.outcome {
-                Outcome::Emit(rows) => (&mut emitted, rows),
+                Outcome::Emit(_, rows) => (&mut emitted, rows),
                 Outcome::Reject(rows, _) => (&mut rejected, rows),
             };
             values(rows).into_iter().for_each(|n| *counts.entry(n).or_default() += 1);
@@ -185,7 +185,7 @@ fn deaths_count_until_something_gets_on() {
     assert_eq!((ledger.died(""), ledger.died("")), (1, 2));
     ledger.commit(Commit::default());
     assert_eq!(ledger.died(""), 3, "an empty commit is no progress");
-    ledger.came(Come { outcome: Outcome::Emit(batch([1])), credit: 0 });
+    ledger.came(Come { outcome: Outcome::Emit(0, batch([1])), credit: 0 });
     ledger.commit(Commit::default());
     assert_eq!(ledger.died(""), 1);
 }

@@ -49,6 +49,8 @@ pub(crate) struct Link {
     /// Extra credit that was given for the size of the state.
     extra: u64,
     ended: bool,
+    /// The child was told that its source must stop.
+    stopped: bool,
     /// The child hears nothing any more.
     deaf: bool,
     timeout: Option<Duration>,
@@ -66,7 +68,8 @@ impl Link {
         socket.set_nonblocking(true)?;
         let stream = UnixStream::from_std(socket)?;
         let out = Outgoing::default();
-        let (ended, deaf, missing, extra) = (false, false, 0, 0);
+        let (ended, stopped, deaf) = (false, false, false);
+        let (missing, extra) = (0, 0);
         Ok(Self {
             stream,
             reader,
@@ -79,6 +82,7 @@ impl Link {
             full: credit,
             extra,
             ended,
+            stopped,
             deaf,
             timeout,
             missing,
@@ -139,6 +143,9 @@ impl Link {
 
     fn next(&mut self) -> Option<Message> {
         let mut books = self.desk.lock();
+        if books.stopping && !std::mem::replace(&mut self.stopped, true) {
+            return Some(Message::Stop);
+        }
         let state = books.ledger.snapshot_bytes() as u64;
         let more = std::mem::take(&mut books.credit) + state.saturating_sub(self.extra);
         if more > 0 {
@@ -215,7 +222,7 @@ impl Link {
 
     fn act(&mut self, message: Message, credit: u64) -> Result<(), Ended> {
         match message {
-            Message::Batch(_, rows) => self.came(Outcome::Emit(rows), credit),
+            Message::Batch(port, rows) => self.came(Outcome::Emit(port, rows), credit),
             Message::Reject(rejected) => {
                 self.came(Outcome::Reject(rejected.rows, rejected.reason), credit);
             }

@@ -62,9 +62,11 @@ pub(crate) fn build(
         instance: context.instance(),
         instances: context.instances(),
         ordered: context.ordered(),
+        ports: plan.ports.len(),
         batch: BatchSize { rows: context.batch().rows, bytes: context.batch().bytes },
         clock: 0,
         origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
+        hints: context.hints().to_vec(),
         heartbeat: link::BEAT.as_secs_f64(),
         restored: None,
     };

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use gristmill_config::{ProcessLimits, ProcessPlan};
 use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Role, Snapshot, Source, Transform};
 use tokio::runtime::Handle;
 
@@ -43,7 +44,7 @@ impl Remote {
                     spec.vitals.died(death.class);
                     stillborn += 1;
                     if stillborn == STILLBORN {
-                        return Err(never_built(&death));
+                        return Err(never_built(&death, &spec.plan));
                     }
                 }
             }
@@ -63,7 +64,9 @@ impl Remote {
     fn hand_on(&self, out: &mut dyn Output) -> Result<()> {
         let Some(Come { outcome, credit }) = self.books()?.ledger.pop() else { return Ok(()) };
         match outcome {
-            Outcome::Emit(rows) => out.emit(rows)?,
+            Outcome::Emit(port, rows) => {
+                out.emit_to(usize::try_from(port).unwrap_or(usize::MAX), rows)?;
+            }
             Outcome::Reject(rows, reason) => out.reject(rows, &reason)?,
         }
         self.desk.lock().credit += credit;
@@ -134,6 +137,17 @@ impl Source for Remote {
             (false, true) => Next::Done,
             (false, false) => Next::Wait,
         })
+    }
+
+    /// What the child has taken out of its source is on the way, and comes out.
+    fn stop(&mut self) -> Result<bool> {
+        let finished = {
+            let mut books = self.books()?;
+            books.stopping = true;
+            books.ledger.finished() && !books.ledger.has_outcomes()
+        };
+        self.desk.call_link();
+        Ok(!finished)
     }
 }
 
@@ -222,7 +236,7 @@ impl Keeper {
     /// Why there is no use in another child, if there is none.
     fn end_of_hope(&self, deaths: u32, stillborn: u32, death: &Death) -> Option<Error> {
         if stillborn == STILLBORN {
-            return Some(never_built(death));
+            return Some(never_built(death, &self.spec.plan));
         }
         if deaths > self.spec.plan.restarts {
             return Some(hopeless(deaths, death));
@@ -284,11 +298,15 @@ async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(call).await.ok()
 }
 
-fn never_built(death: &Death) -> Error {
-    Error::new(
+fn never_built(death: &Death, plan: &ProcessPlan) -> Error {
+    let error = Error::new(
         ErrorKind::Internal,
         format!("{STILLBORN} child processes in a row died before the stage was built: {death}"),
-    )
+    );
+    match plan.limits == ProcessLimits::default() {
+        true => error,
+        false => error.help("its `limits` may be too small to start with; try larger ones"),
+    }
 }
 
 fn hopeless(deaths: u32, death: &Death) -> Error {

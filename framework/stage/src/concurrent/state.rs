@@ -188,6 +188,9 @@ impl<O> State<O> {
         }
         self.paused += 1;
         self.active = self.active.saturating_sub(1);
+        if self.active < self.concurrency {
+            self.hand_over();
+        }
         true
     }
 

@@ -249,6 +249,48 @@ fn who_paused_waits_for_a_turn() {
     assert_eq!(most.load(Ordering::SeqCst), 2);
 }
 
+/// The first pauses for a moment, the second works for longer than that and then pauses for hours.
+struct TwoPauses;
+
+impl AsyncRows for TwoPauses {
+    type Out = i64;
+
+    async fn call(&self, row: Row, turn: &mut Turn) -> Result<i64> {
+        let number = values(row.batch())[row.index()];
+        match number {
+            0 => turn.pause(Duration::from_millis(1)).await,
+            1 => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                turn.pause(Duration::from_secs(10_000)).await;
+            }
+            _ => {}
+        }
+        Ok(number)
+    }
+
+    fn size(&self, _: &i64) -> usize {
+        8
+    }
+
+    fn collect(&self, rows: Vec<(Row, i64)>) -> Result<RecordBatch> {
+        Ok(batch(rows.into_iter().map(|(_, out)| out)))
+    }
+}
+
+#[test]
+fn a_turn_that_is_given_up_goes_to_who_waits_for_one() {
+    let bench = Bench::new();
+    let mut stage = bench.build(TwoPauses, 1);
+    let mut sink = Sink::default();
+    stage.process(batch([0, 1, 2]), &mut sink).unwrap();
+    bench.runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+    bench.pump();
+    *bench.clock.0.lock().unwrap() = Duration::from_secs(1);
+    stage.wake(&mut sink).unwrap();
+    // And before a row that has not begun.
+    assert_eq!(sink.rows(), [0, 2]);
+}
+
 #[test]
 fn dropping_the_stage_cancels_its_calls() {
     let bench = Bench::new();

@@ -13,12 +13,14 @@
 //! | `layout` | columns that are slices of larger ones |
 //! | `strings` | text columns as large texts, views and dictionaries; may be refused, with an error |
 //! | `workers` | two and three workers instead of one, where the plan allows it |
+//! | `narrow` | columns that nobody wants are left out, as far as its lineage says that it can do without |
 //! | `accounting` | rows in = rows out + rejected, where the kind makes one row of one |
 //!
 //! All that is random follows from a seed that is named in the failure, so a failure comes again.
 
 mod dice;
 mod inputs;
+pub(crate) mod narrow;
 mod run;
 mod settings;
 
@@ -32,6 +34,7 @@ use serde_json::Value;
 
 use crate::conformance::dice::Dice;
 use crate::conformance::inputs::Layout;
+use crate::conformance::narrow::Narrow;
 use crate::conformance::run::{Runner, Seen};
 pub use crate::conformance::settings::Settings;
 
@@ -96,7 +99,8 @@ pub fn check(
     let source = kind.role() == Role::Source;
     let empty = || settings.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty()));
     let schema = input.first().map_or_else(empty, RecordBatch::schema);
-    let runner = Runner { kind, options, settings, schema: (!source).then_some(schema) };
+    let schema = (!source).then_some(schema);
+    let runner = Runner { kind, options, settings, schema, shown: None, narrowed: false };
     let mut checks = Checks { runner, input, report: Report::default(), failures: Vec::new() };
     if let Some(plain) = checks.plain() {
         checks.accounting(&plain);
@@ -107,6 +111,7 @@ pub fn check(
             checks.layouts(&plain);
         }
         checks.workers(&plain);
+        checks.narrow(&plain);
     }
     let Checks { report, failures, .. } = checks;
     if failures.is_empty() {
@@ -275,6 +280,32 @@ impl Checks<'_> {
                     self.compare("workers", &format!("{workers} of them"), plain, Ok(seen));
                 }
                 Err(e) => self.fail("workers", format!("{workers} of them: {e}")),
+            }
+        }
+    }
+
+    fn narrow(&mut self, plain: &Seen) {
+        let planned = self.runner.kind.plan(self.runner.options, self.runner.schema.as_ref());
+        let Ok(planned) = planned else { return };
+        // What a source rejects may hang on columns that are not read then.
+        if self.runner.schema.is_none() && !plain.rejected.is_empty() {
+            return;
+        }
+        let seeds = self.runner.settings.seeds;
+        for (seed, narrow) in Narrow::choices(&planned, seeds).into_iter().enumerate() {
+            let how = format!("of {:?}", narrow.wanted);
+            let full = Runner { shown: Some(narrow), ..self.runner.clone() };
+            let narrowed = Runner { narrowed: true, ..full.clone() };
+            let expected = match full.run(self.input.clone(), self.target()) {
+                Ok(seen) => seen,
+                Err(e) => return self.fail("narrow", format!("{how}: {e}")),
+            };
+            let run = narrowed.run(self.input.clone(), self.target());
+            self.compare("narrow", &how, &expected, run);
+            if self.runner.settings.no_restore.is_none() {
+                let mut dice = Dice::new(seed as u64);
+                let run = narrowed.restarting(self.input.clone(), self.target(), &mut dice);
+                self.compare("narrow", &format!("{how}, with restarts"), &expected, run);
             }
         }
     }

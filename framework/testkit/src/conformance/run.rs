@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::collected::Collected;
 use crate::conformance::Settings;
 use crate::conformance::dice::Dice;
+use crate::conformance::narrow::{Narrow, project};
 use crate::driven::{Driven, unpanicked};
 use crate::harness::Harness;
 use crate::table::{differ, json_rows};
@@ -26,6 +27,10 @@ pub(crate) struct Runner<'a> {
     pub(crate) settings: &'a Settings,
     /// The schema of the input; none for a source.
     pub(crate) schema: Option<SchemaRef>,
+    /// What to look at of the rows, if not all.
+    pub(crate) shown: Option<Narrow>,
+    /// Whether the stage gets and emits no more than that.
+    pub(crate) narrowed: bool,
 }
 
 /// What a run showed.
@@ -98,7 +103,7 @@ impl Runner<'_> {
     ) -> Result<Seen> {
         let harness = self.harness(target)?;
         let mut stage = self.build(&harness)?;
-        let mut steps = Steps::new(self.schema.is_none(), batches);
+        let mut steps = self.steps(batches)?;
         let mut all = Collected::default();
         let mut restarts = Vec::new();
         let often = 1 + dice.below(4);
@@ -166,6 +171,7 @@ impl Runner<'_> {
         Ok(harness
             .with_batch(target)
             .with_ordered(self.settings.ordered)
+            .with_narrow(self.shown.clone().filter(|_| self.narrowed))
             .with_origins(self.settings.origins.clone()))
     }
 
@@ -174,13 +180,41 @@ impl Runner<'_> {
     }
 
     fn drive(&self, stage: &mut Driven, batches: Vec<RecordBatch>) -> Result<()> {
-        let mut steps = Steps::new(self.schema.is_none(), batches);
+        let mut steps = self.steps(batches)?;
         while steps.next(stage)? {}
         Ok(())
     }
 
+    /// The calls of a run, with the columns that the stage gets.
+    fn steps(&self, mut batches: Vec<RecordBatch>) -> Result<Steps> {
+        let narrow = self.shown.as_ref().filter(|_| self.narrowed);
+        if let (Some(narrow), Some(schema)) = (narrow, &self.schema) {
+            let schema = narrow.input(&self.kind.plan(self.options, Some(schema))?, schema);
+            for batch in &mut batches {
+                *batch = project(batch, &schema)?;
+            }
+        }
+        Ok(Steps::new(self.schema.is_none(), batches))
+    }
+
     fn seen(&self, collected: Collected) -> Result<Seen> {
-        let mut rows = texts(json_rows(&collected.batches)?, &self.settings.ignored);
+        let mut ignored = self.settings.ignored.clone();
+        if let Some(narrow) = &self.shown {
+            let planned = self.kind.plan(self.options, self.schema.as_ref())?;
+            let names = planned.output.fields().iter().map(|field| field.name());
+            ignored.extend(names.filter(|name| !narrow.shows(&planned, name)).cloned());
+        }
+        // Each output has an order of its own.
+        let mut batches: Vec<_> = collected.ports.iter().zip(&collected.batches).collect();
+        batches.sort_by_key(|(port, _)| **port);
+        let mut rows = Vec::new();
+        for (port, batch) in batches {
+            let mut found = texts(json_rows([batch])?, &ignored);
+            if *port > 0 {
+                found.iter_mut().for_each(|row| *row = format!("by output {port}: {row}"));
+            }
+            rows.extend(found);
+        }
         if let Some(effect) = &self.settings.effect {
             let effect = effect().map_err(|e| Error::internal(format!("the effect: {e}")))?;
             rows.extend(texts(effect, &self.settings.ignored));
@@ -188,8 +222,12 @@ impl Runner<'_> {
         let mut rejected = Vec::new();
         for refused in &collected.rejected {
             let reason = if self.settings.ignore_reasons { "" } else { &refused.reason };
-            let rows = texts(json_rows([&refused.rows])?, &[]);
-            rejected.extend(rows.into_iter().map(|row| format!("{row} {reason}")));
+            let rows = texts(json_rows([&refused.rows])?, &[]).into_iter();
+            rejected.extend(rows.map(|row| match self.shown {
+                // They have the columns of the input, whichever these are.
+                Some(_) => reason.to_owned(),
+                None => format!("{row} {reason}"),
+            }));
         }
         let ordered = self.settings.ordered;
         Ok(Seen { rows, rejected, violations: collected.violations, ordered })

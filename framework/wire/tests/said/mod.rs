@@ -15,7 +15,7 @@ use arrow_array::{
     RunArray, StringArray, StructArray, TimestampMicrosecondArray, UnionArray,
 };
 use arrow_schema::{DataType, Field, Schema, UnionFields};
-use gristmill_stage::{Role, Snapshot};
+use gristmill_stage::{Comparison, Constant, Relation, Role, Snapshot, Test};
 use gristmill_wire::{
     BatchSize, Called, Commit, Decoder, Encoder, Fault, FrameReader, Heartbeat, Hello, Limits, Log,
     Message, Open, Rejected, Side,
@@ -124,9 +124,14 @@ pub fn open() -> Open {
         instance: 1,
         instances: 2,
         ordered: true,
+        ports: 3,
         batch: BatchSize { rows: 10, bytes: 1000 },
         clock: 77,
         origins: [("demo".to_owned(), "http://127.0.0.1:1".to_owned())].into(),
+        hints: vec![Comparison {
+            column: "status".to_owned(),
+            test: Test::Is(Relation::GreaterOrEqual, Constant::Integer(500)),
+        }],
         heartbeat: 1.0,
         restored: None,
     }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, ErrorKind, Next, Output, Result, Snapshot, Source, Stage,
+    BatchTarget, BuildContext, Comparison, Error, ErrorKind, Next, Output, Result, Snapshot,
+    Source, Stage,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{Blocks, contained, open};
 use crate::format::Format;
 use crate::paths::Input;
+use crate::skip::skip;
 
 /// Layout of the snapshot: a [`Position`].
 const VERSION: u32 = 1;
@@ -51,6 +53,7 @@ pub(crate) fn build(inputs: Vec<Input>, format: Format, context: &BuildContext) 
         files,
         format,
         schema: context.output().clone(),
+        hints: context.hints().to_vec(),
         target: context.batch(),
         share: (instance, instances),
         number,
@@ -65,6 +68,8 @@ struct Reader {
     files: Vec<PathBuf>,
     format: Format,
     schema: SchemaRef,
+    /// Rows for which one of these is not true are of no use.
+    hints: Vec<Comparison>,
     target: BatchTarget,
     /// Which worker this is, and of how many.
     share: (usize, usize),
@@ -146,7 +151,7 @@ impl Source for Reader {
             if rows < batch.num_rows() {
                 self.rest = Some(batch.slice(rows, batch.num_rows() - rows));
             }
-            out.emit(batch.slice(0, rows))?;
+            out.emit(skip(batch.slice(0, rows), &self.hints)?)?;
         }
         Ok(match self.number < self.files.len() {
             true => Next::Now,

@@ -1,18 +1,16 @@
 //! Any text, by the named groups of a regular expression.
 
-use std::sync::Arc;
-
 use gristmill_stage::{Error, Result};
 use regex::{CaptureLocations, Regex};
 
-use super::{Compiled, Extract, Locator, written};
+use super::{Extract, Found, Locator, written};
 use crate::cells::{Cells, Misfit};
 use crate::convert;
 use crate::field::Field;
 use crate::options::{FieldMap, Options};
 
 /// Checks the pattern and the fields.
-pub(super) fn compile(options: &Options) -> Result<Compiled> {
+pub(super) fn compile(options: &Options) -> Result<Found> {
     let Some(pattern) = &options.pattern else {
         return Err(Error::option("", "`format: regex` needs a `pattern`")
             .help(r"write `pattern: '(?<user>\w+) (?<ms>\d+)ms'`"));
@@ -31,6 +29,7 @@ pub(super) fn compile(options: &Options) -> Result<Compiled> {
     let mut wanted = Vec::new();
     if options.fields.0.is_empty() {
         for (index, name) in &names {
+            // Text, whatever it is; zones and types come with `fields`.
             fields.push(Field::new(name, &FieldMap::default(), false)?);
             wanted.push(Wanted { group: *index, all: false });
         }
@@ -48,10 +47,7 @@ pub(super) fn compile(options: &Options) -> Result<Compiled> {
     }
     let many = wanted.iter().any(|w| w.all);
     let places = regex.capture_locations();
-    Ok(Compiled {
-        fields: Arc::from(fields),
-        extract: Box::new(Groups { regex, wanted, many, places }),
-    })
+    Ok(Found { fields, extract: Box::new(Groups { regex, wanted, many, places }) })
 }
 
 /// One field: its group, and whether the group of every match is taken.

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryViewArray, Int64Array, LargeStringArray, RecordBatch, StringViewArray,
+    ArrayRef, BinaryArray, BinaryViewArray, Int64Array, LargeStringArray, RecordBatch, StringArray,
+    StringViewArray,
 };
 use gristmill_stage::{BatchTarget, Snapshot};
 use serde_json::{Value, json};
@@ -66,6 +67,9 @@ fn columns_are_kept_as_asked() {
         assert_eq!(found, names);
     }
     assert_eq!(run(&log(), input.slice(0, 0)).batches, []);
+    let mut none = log();
+    none["keep"] = json!([]);
+    assert_eq!(run_texts(&none, &["a 1ms", "no", "b 2ms"]).column("user"), ["a", "b"]);
 }
 
 #[test]
@@ -110,12 +114,14 @@ fn wrong_options_name_their_place() {
         (with("keep", json!(["n", "n"])), "keep[1]"),
         (with("keep", json!("some")), "keep"),
         (with("charset", json!("klingon")), "charset"),
+        (with("charset_column", json!("page")), "charset_column"),
+        (with("charset_column", json!("n")), "charset_column"),
         (with("max_bytes", json!(0)), "max_bytes"),
         (with("pattern", json!("(")), "pattern"),
         (with("pattern", json!("a")), "pattern"),
         (with("pattern", json!("(?<n>a)")), "pattern"),
         (with("fields", json!({"x": "y"})), "fields.x"),
-        (with("format", json!("xml")), "format"),
+        (with("format", json!("tsv")), "format"),
         (json!({"format": "regex"}), ""),
         (json!({"format": "html", "pattern": "a", "fields": {"x": "a"}}), "pattern"),
     ] {
@@ -124,4 +130,24 @@ fn wrong_options_name_their_place() {
     }
     assert_eq!(plan_error(&with("column", json!("n")), &input).column_name(), Some("n"));
     assert!(plan(&log(), &input).is_ok());
+}
+
+#[test]
+fn the_charset_comes_from_a_column_the_text_or_a_guess() {
+    let label = StringArray::from(vec![Some("text/html; charset=windows-1252"), None, None]);
+    let body: Vec<&[u8]> = vec![
+        b"<meta charset=koi8-r>\xe9",
+        b"<?xml version='1.0' encoding='windows-1251'?><a>\xc0</a>",
+        b"\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea \xe4\xe5\xeb\xe0",
+    ];
+    let columns: [(&str, ArrayRef); 2] =
+        [("type", Arc::new(label)), ("body", Arc::new(BinaryArray::from(body)))];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)));
+    let batch = batch.expect("a batch");
+    let html = json!({"format": "html", "charset_column": "type", "guess_charset": true,
+        "fields": {"x": "body"}});
+    let texts = run(&html, batch.clone()).column("x");
+    assert_eq!((texts[0].as_str(), texts[2].as_str()), ("é", "Привет, как дела"));
+    let xml = json!({"format": "xml", "on_error": "null", "fields": {"x": "a"}});
+    assert_eq!(run(&xml, batch).column("x")[1], "А");
 }

@@ -1,21 +1,30 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
+mod groups;
+mod keys;
 mod plan;
+mod quantiles;
+mod rest;
+mod sketch;
 mod slot;
 mod split;
 mod stage;
 mod table;
+mod window;
+mod windowed;
 
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BuildContext, Error, Planned, Result, Role, Stage, StageSpec};
+use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::options::{GroupBy, Named, Select};
 use plan::Prepared;
 use stage::AggregateStage;
+pub use window::{Late, WindowOptions};
+use windowed::WindowedStage;
 
 /// Options of `aggregate`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,6 +42,11 @@ pub struct AggregateOptions {
     /// around on overflow.
     #[serde(default)]
     select: Named,
+    /// Groups of windows of time, so that results come while the input goes on: those of a window
+    /// are emitted when it is closed. Before the other columns there are `window_start` and
+    /// `window_end`, which is not part of the window. With several workers, each closes its windows
+    /// by the times of its own rows.
+    window: Option<WindowOptions>,
     /// The most groups that one worker holds. More end the run with an error.
     #[serde(default = "default_max_groups")]
     #[schemars(range(min = 1))]
@@ -55,13 +69,14 @@ impl StageSpec for Aggregate {
     const ROLE: Role = Role::Transform;
     const EXAMPLE: &'static str = "name: prices\ntype: aggregate\nwith:\n  group_by: [category]\n  select:\n    n: count(*)\n    mean: avg(price)\n    p95: approx_percentile_cont(price, 0.95)\n";
     const INPUT: &'static str = "any; the expressions name their columns";
-    const OUTPUT: &'static str = "a row per group, when the input is at its end: the columns of `group_by`, then those of `select`, in no promised order of rows";
+    const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed: the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
 
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =
             input.ok_or_else(|| Error::internal("an aggregate was planned without input"))?;
         let prepared = Prepared::new(options, input, SystemTime::UNIX_EPOCH)?;
-        let planned = Planned::emits(prepared.output);
+        let lineage = Lineage::new().needs(prepared.columns);
+        let planned = Planned::emits(prepared.output).lineage(lineage);
         Ok(match &options.group_by {
             group_by if is_empty(group_by) => {
                 planned.single("without `group_by` all rows are one group")
@@ -76,7 +91,10 @@ impl StageSpec for Aggregate {
 
     fn build(options: AggregateOptions, context: BuildContext) -> Result<Stage> {
         let prepared = Prepared::new(&options, context.input(), context.clock().wall())?;
-        Ok(Stage::transform(AggregateStage::new(prepared, &context)?))
+        Ok(match prepared.window.clone() {
+            Some(window) => Stage::transform(WindowedStage::new(prepared, window, &context)?),
+            None => Stage::transform(AggregateStage::new(prepared, &context)?),
+        })
     }
 }
 

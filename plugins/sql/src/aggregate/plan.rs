@@ -1,5 +1,6 @@
 //! From the options of `aggregate` to what is evaluated, gathered and computed at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,7 +18,9 @@ use gristmill_stage::{Error, Result};
 use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
 use super::table::GroupTable;
+use super::window::Window;
 use super::{AggregateOptions, is_empty};
+use crate::checked::checked;
 use crate::columns::{computed, key_type, type_name};
 use crate::expression::{Compiled, Scope};
 use crate::functions::Functions;
@@ -28,12 +31,17 @@ use crate::wording;
 pub(crate) struct Prepared {
     /// What is evaluated for each batch: the keys first.
     pub(crate) inputs: Vec<Compiled>,
+    /// The columns of the input that the expressions name.
+    pub(crate) columns: BTreeSet<String>,
     /// The types of the keys.
     pub(crate) key_types: Vec<DataType>,
     /// The aggregates.
     pub(crate) slots: Vec<SlotPlan>,
-    /// Keys and results of the aggregates, as they are before the last step.
+    /// Keys and results of the aggregates, as they are before the last step; the bounds of the
+    /// window before them.
     pub(crate) gathered: SchemaRef,
+    /// The windows, of which the time is evaluated after all that the groups need.
+    pub(crate) window: Option<Window>,
     /// What is computed of them for the columns after the keys.
     pub(crate) finals: Vec<Compiled>,
     /// The types of what is evaluated.
@@ -53,36 +61,43 @@ impl Prepared {
         check(options)?;
         let functions = Functions::new();
         let scope = Scope::new(&functions, Arc::clone(input), now)?;
+        let window = options.window.as_ref().map(|window| Window::new(window, &scope));
+        let window = window.transpose()?;
+        let bounds: Vec<_> = window.iter().flat_map(Window::fields).collect();
         let (keys, mut inputs) = keys(&options.group_by, &scope)?;
-        let all = Scope::new(&functions, with_keys(input, &keys), now)?;
+        check_names(&bounds, &keys, options)?;
+        let times = window.iter().map(|window| &window.time);
+        let facts = inputs.iter().chain(times).flat_map(|key| &key.facts().columns);
+        let mut columns: BTreeSet<String> = facts.cloned().collect();
+        if let Select::Columns(names) = &options.group_by {
+            columns.extend(names.iter().cloned());
+        }
+        let all = Scope::new(&functions, with_keys(input, &[&bounds[..], &keys].concat()), now)?;
 
         let mut aggregates = Aggregates {
-            taken: keys.iter().map(|key| key.name().clone()).collect(),
+            taken: bounds.iter().chain(&keys).map(|key| key.name().clone()).collect(),
             ..Aggregates::default()
         };
         let mut slots = Vec::new();
         let mut split = Vec::new();
         for (name, text) in &options.select.0 {
             let at = format!("select.{name}");
-            if keys.iter().any(|key| key.name() == name) {
-                return Err(Error::option(
-                    at,
-                    format!("`{name}` is a column of `group_by` already"),
-                )
-                .help("give it another name"));
-            }
-            let expr = aggregates.split(all.parse(&text.0, &at)?, &scope, &at)?;
+            let parsed = all.parse(&text.0, &at)?;
+            let named = parsed.column_refs().into_iter().map(|column| column.name.clone());
+            columns.extend(named.filter(|name| input.column_with_name(name).is_some()));
+            let expr = aggregates.split(parsed, &scope, &at)?;
             for (name, aggregate) in &aggregates.found[slots.len()..] {
                 slots.push(slot(name, aggregate, &scope, &mut inputs, &at)?);
             }
             split.push((name, at, expr));
         }
 
+        inputs.extend(window.iter().map(|window| window.time.clone()));
+        let mut fields = [bounds, keys.clone()].concat();
         let results = slots.iter().map(|(_, result)| Arc::clone(result));
         let gathered: SchemaRef =
-            Arc::new(Schema::new(keys.iter().cloned().chain(results).collect::<Vec<_>>()));
+            Arc::new(Schema::new(fields.iter().cloned().chain(results).collect::<Vec<_>>()));
         let last = Scope::new(&functions, Arc::clone(&gathered), now)?;
-        let mut fields = keys.clone();
         let mut finals = Vec::new();
         for (name, at, expr) in split {
             check_columns(&expr, &gathered, &at)?;
@@ -93,14 +108,56 @@ impl Prepared {
         Ok(Self {
             input_types: inputs.iter().map(|input| input.data_type().clone()).collect(),
             inputs,
+            columns,
             key_types: keys.iter().map(|key| key.data_type().clone()).collect(),
             slots: slots.into_iter().map(|(slot, _)| slot).collect(),
             gathered,
+            window,
             finals,
             output: Arc::new(Schema::new(fields)),
             max_groups: usize::try_from(options.max_groups).unwrap_or(usize::MAX),
         })
     }
+}
+
+impl Prepared {
+    /// The columns of the keys and of the results of the aggregates.
+    pub(crate) fn results(&self) -> &[FieldRef] {
+        let bounds = if self.window.is_some() { 2 } else { 0 };
+        &self.gathered.fields()[bounds..]
+    }
+
+    /// The columns of the keys.
+    pub(crate) fn keys(&self) -> &[FieldRef] {
+        &self.results()[..self.key_types.len()]
+    }
+}
+
+/// No two columns of the output have one name.
+fn check_names(bounds: &[FieldRef], keys: &[FieldRef], options: &AggregateOptions) -> Result<()> {
+    let has = |fields: &[FieldRef], name: &str| fields.iter().any(|field| field.name() == name);
+    if let Some(key) = keys.iter().find(|key| has(bounds, key.name())) {
+        return Err(Error::option(
+            "group_by",
+            format!("`{}` is a column of the window", key.name()),
+        )
+        .help("give it another name"));
+    }
+    for (name, _) in &options.select.0 {
+        let of = if has(bounds, name) {
+            "the window"
+        } else if has(keys, name) {
+            "`group_by`"
+        } else {
+            continue;
+        };
+        return Err(Error::option(
+            format!("select.{name}"),
+            format!("`{name}` is a column of {of} already"),
+        )
+        .help("give it another name"));
+    }
+    Ok(())
 }
 
 fn check(options: &AggregateOptions) -> Result<()> {
@@ -127,7 +184,12 @@ fn keys(group_by: &GroupBy, scope: &Scope<'_>) -> Result<(Vec<FieldRef>, Vec<Com
             Some(field) => field.clone().with_data_type(data_type.clone()),
             None => computed(name, &data_type),
         };
-        keys.push((Arc::new(field), compiled.with_type(data_type)));
+        let compiled = match compiled.data_type() {
+            // The table looks up the values of a dictionary, not those of the rows.
+            DataType::Dictionary(_, values) if **values == data_type => compiled,
+            _ => compiled.with_type(data_type),
+        };
+        keys.push((Arc::new(field), compiled));
         Ok(())
     };
     match group_by {
@@ -206,6 +268,8 @@ fn slot(
     .map_err(|error| scope.type_error(aggregate, &error, at))?;
 
     let mut add = |code: Arc<dyn PhysicalExpr>| -> Result<usize> {
+        let code = checked(code, scope.schema())
+            .map_err(|error| scope.type_error(aggregate, &error, at))?;
         let known = inputs.iter().position(|known| **known.code() == *code);
         if let (Some(known), false) = (known, aggregate.is_volatile()) {
             // A key can be emitted as another type than the column has.

@@ -12,6 +12,7 @@ use datafusion_physical_expr::GroupsAccumulatorAdapter;
 use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
 use gristmill_stage::{Error, Result};
 
+use super::quantiles::Quantiles;
 use crate::wording;
 
 /// How one aggregate is computed of the columns that are evaluated for each batch.
@@ -37,6 +38,10 @@ pub(crate) struct Slot {
 impl Slot {
     /// An aggregate without any group.
     pub(crate) fn new(plan: SlotPlan) -> Result<Self, DataFusionError> {
+        if let Some(quantiles) = Quantiles::new(&plan.function)? {
+            let (state_fields, accumulator) = (Quantiles::state_fields(), Box::new(quantiles));
+            return Ok(Self { plan, state_fields, accumulator, parked: None });
+        }
         let state_fields = plan.function.state_fields()?;
         let accumulator: Box<dyn GroupsAccumulator> =
             if plan.function.groups_accumulator_supported() {

@@ -1,60 +1,47 @@
 //! The groups that have been seen, each under a number in the order of first appearance.
+//!
+//! Each key column gives its values numbers, and a group is a tuple of those: so a batch is worked
+//! off column by column, in loops that know their type.
 
-use std::hash::BuildHasher;
-
-use arrow_array::ArrayRef;
-use arrow_row::{RowConverter, Rows, SortField};
+use arrow_array::{ArrayRef, UInt32Array};
 use arrow_schema::DataType;
-use gristmill_stage::keys::canonical;
 use gristmill_stage::{Error, Result};
-use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::keys::{KeyColumn, Pairs, too_many};
 
 /// Keys to numbers. Without key columns there is one group, once a row has come.
 pub(crate) struct GroupTable {
-    /// `None` when there are no key columns.
-    keys: Option<Keys>,
+    columns: Vec<KeyColumn>,
+    /// What makes one number of those of the columns so far and of the next: one less than columns.
+    pairs: Vec<Pairs>,
     /// Whether a row has come.
     begun: bool,
     max_groups: usize,
-}
-
-struct Keys {
-    converter: RowConverter,
-    /// The key of every group, at the number of the group.
-    groups: Rows,
-    /// The keys of the batch in hand; kept for its memory.
-    batch: Rows,
-    /// Hash and number of every group.
-    numbers: HashTable<(u64, usize)>,
-    hasher: DefaultHashBuilder,
+    /// The numbers of the batch in hand; kept for their memory.
+    left: Vec<u32>,
+    right: Vec<u32>,
 }
 
 impl GroupTable {
     /// A table for keys of these types.
     pub(crate) fn new(types: &[DataType], max_groups: usize) -> Result<Self> {
-        if types.is_empty() {
-            return Ok(Self { keys: None, begun: false, max_groups });
-        }
-        let fields = types.iter().cloned().map(SortField::new).collect();
-        let converter = RowConverter::new(fields)?;
-        let keys = Keys {
-            groups: converter.empty_rows(0, 0),
-            batch: converter.empty_rows(0, 0),
-            converter,
-            numbers: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-        };
-        Ok(Self { keys: Some(keys), begun: false, max_groups })
+        let columns = types.iter().map(KeyColumn::new).collect::<Result<Vec<_>>>()?;
+        let pairs = columns.iter().skip(1).map(|_| Pairs::new()).collect();
+        Ok(Self { columns, pairs, begun: false, max_groups, left: Vec::new(), right: Vec::new() })
     }
 
     /// Whether rows can be grouped by a type.
     pub(crate) fn supports(data_type: &DataType) -> bool {
-        RowConverter::supports_fields(&[SortField::new(data_type.clone())])
+        KeyColumn::supports(data_type)
     }
 
     /// How many groups there are.
     pub(crate) fn len(&self) -> usize {
-        self.keys.as_ref().map_or(usize::from(self.begun), |keys| keys.groups.num_rows())
+        match (self.pairs.last(), self.columns.first()) {
+            (Some(pairs), _) => pairs.len(),
+            (None, Some(column)) => column.len(),
+            (None, None) => usize::from(self.begun),
+        }
     }
 
     /// Writes the number of each row's group to `numbers`, making groups as they appear.
@@ -70,55 +57,49 @@ impl GroupTable {
     ) -> Result<()> {
         numbers.clear();
         self.begun |= rows > 0;
-        match &mut self.keys {
-            None => numbers.resize(rows, 0),
-            Some(keys) => keys.find(columns, self.max_groups, numbers)?,
+        let Self { columns: keys, pairs, max_groups, left, right, .. } = self;
+        let Some((first, others)) = keys.split_first_mut() else {
+            numbers.resize(rows, 0);
+            return Ok(());
+        };
+        first.find(&columns[0], *max_groups, left)?;
+        let mut lefts = first.len();
+        for ((key, column), pairs) in others.iter_mut().zip(&columns[1..]).zip(pairs) {
+            key.find(column, *max_groups, right)?;
+            if !pairs.find((left, lefts), (right, key.len()), *max_groups) {
+                return Err(too_many(*max_groups));
+            }
+            lefts = pairs.len();
         }
+        numbers.extend(left.iter().map(|number| *number as usize));
         Ok(())
     }
 
     /// The keys of all groups, a column per key.
     pub(crate) fn keys(&self) -> Result<Vec<ArrayRef>> {
-        match &self.keys {
-            None => Ok(Vec::new()),
-            Some(keys) => Ok(keys.converter.convert_rows(&keys.groups)?),
+        let Some((first, others)) = self.columns.split_first() else {
+            return Ok(Vec::new());
+        };
+        if others.is_empty() {
+            return Ok(vec![first.values()?]);
         }
+        let groups = u32::try_from(self.len());
+        let groups = groups.map_err(|_| Error::internal("more groups than numbers"))?;
+        let mut numbers: Vec<u32> = (0..groups).collect();
+        let mut keys = Vec::new();
+        for (column, pairs) in others.iter().zip(&self.pairs).rev() {
+            let members = pairs.members();
+            keys.push(taken(column, numbers.iter().map(|number| members[*number as usize].1))?);
+            numbers.iter_mut().for_each(|number| *number = members[*number as usize].0);
+        }
+        keys.push(taken(first, numbers.into_iter())?);
+        keys.reverse();
+        Ok(keys)
     }
 }
 
-impl Keys {
-    fn find(
-        &mut self,
-        columns: &[ArrayRef],
-        max_groups: usize,
-        numbers: &mut Vec<usize>,
-    ) -> Result<()> {
-        let columns = columns.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-        self.batch.clear();
-        self.converter.append(&mut self.batch, &columns)?;
-        let Self { groups, batch, numbers: known, hasher, .. } = self;
-        for row in batch.iter() {
-            let hash = hasher.hash_one(row.data());
-            let found = known
-                .find(hash, |(other, number)| *other == hash && groups.row(*number) == row)
-                .map(|(_, number)| *number);
-            let number = match found {
-                Some(number) => number,
-                None if groups.num_rows() >= max_groups => return Err(too_many(max_groups)),
-                None => {
-                    let number = groups.num_rows();
-                    groups.push(row);
-                    known.insert_unique(hash, (hash, number), |(hash, _)| *hash);
-                    number
-                }
-            };
-            numbers.push(number);
-        }
-        Ok(())
-    }
-}
-
-fn too_many(max_groups: usize) -> Error {
-    Error::data(format!("there are more than {max_groups} groups"))
-        .help("group by fewer or coarser columns, use several workers, or raise `max_groups`")
+/// The values that have these numbers.
+fn taken(column: &KeyColumn, numbers: impl Iterator<Item = u32>) -> Result<ArrayRef> {
+    let numbers = UInt32Array::from_iter_values(numbers);
+    Ok(arrow_select::take::take(&column.values()?, &numbers, None)?)
 }

@@ -19,6 +19,7 @@ fn replace(stage: &mut StagePlan, kind: &str, options: Value) {
     (stage.mode, stage.workers, stage.scales) = (Mode::Pooled, 1, false);
     (stage.holds, stage.blocks) = (0, false);
     stage.writes.clear();
+    stage.hints.clear();
     stage.notes.clear();
 }
 
@@ -40,13 +41,15 @@ pub fn cap(plan: &mut Plan, rows: u64) {
         let id = stages.len();
         places.push(id);
         stages.push(stage);
-        let Some(source) = stages.last_mut().filter(|stage| stage.role == Role::Source) else {
+        let Some(source) = stages.last_mut().filter(|stage| is_capped(stage)) else {
             feeds.push(id);
             continue;
         };
         let edge = plan.edges.len() + new_edges.len();
         let mut after = source.clone();
         after.name = format!("{} (capped)", source.name);
+        // So many rows of the source, and not so many that are of use.
+        source.hints.clear();
         after.role = Role::Transform;
         after.input = source.output.clone();
         after.inputs = vec![edge];
@@ -55,7 +58,7 @@ pub fn cap(plan: &mut Plan, rows: u64) {
         let bound = bound.map_or(Bound { rows: 65536, bytes: 64 << 20 }, |edge| edge.bound);
         source.outputs = vec![edge];
         let (schema, distribution) = (source.output.clone(), Distribution::Shared);
-        new_edges.push(EdgePlan { from: id, to: id + 1, schema, bound, distribution });
+        new_edges.push(EdgePlan { from: id, port: 0, to: id + 1, schema, bound, distribution });
         feeds.push(id + 1);
         stages.push(after);
     }
@@ -66,12 +69,18 @@ pub fn cap(plan: &mut Plan, rows: u64) {
     plan.stages = stages;
 }
 
+/// Of a source with several outputs, each would need a cap of its own.
+fn is_capped(stage: &StagePlan) -> bool {
+    stage.role == Role::Source && stage.ports.is_empty()
+}
+
 /// Keeps what comes before a stage, and puts a recorder in its place.
 pub fn record(plan: &mut Plan, stage: StageId, sample: &Path) {
     let mut keep = vec![false; plan.stages.len()];
     above(plan, stage, &mut keep);
     let target = &mut plan.stages[stage];
     target.role = Role::Sink;
+    target.ports.clear();
     target.ordered = false;
     replace(target, RECORD, json!({ "path": sample }));
     for &edge in &target.inputs {
@@ -121,7 +130,8 @@ pub fn alone(plan: &mut Plan, stage: StageId) {
         feed.input = SchemaRef::new(Schema::empty());
         feed.outputs = vec![0];
         target.inputs = vec![0];
-        plan.edges.push(EdgePlan { from: 0, to: 1, schema: target.input.clone(), ..edge });
+        let schema = target.input.clone();
+        plan.edges.push(EdgePlan { from: 0, port: 0, to: 1, schema, ..edge });
         plan.stages.push(feed);
     }
     let id = plan.stages.len();
@@ -142,6 +152,7 @@ pub fn alone(plan: &mut Plan, stage: StageId) {
 /// A stage beside the one that is measured.
 fn beside(target: &StagePlan, role: Role, kind: &str, name: &str) -> StagePlan {
     let mut stage = target.clone();
+    stage.ports.clear();
     stage.role = role;
     stage.name = format!("{} ({name})", target.name);
     stage.ordered = false;

@@ -185,7 +185,7 @@ impl Session {
 
     /// What happens next, if anything does.
     fn event(&mut self, need: Need) -> Result<Option<Event>> {
-        if self.source && self.stop {
+        if self.source && self.stop && !self.driver.is_stopped() {
             return Ok(Some(Event::Stop));
         }
         if self.bell.heard() || need.at.is_some_and(|at| at <= self.clock.now()) {
@@ -244,7 +244,7 @@ impl Session {
         }
         for action in actions.drain(..) {
             let message = match action {
-                Action::Emit(rows) => Message::Batch(0, rows),
+                Action::Emit { port, batch } => Message::Batch(port as u64, batch),
                 Action::Reject { rows, reason } => Message::Reject(Rejected { reason, rows }),
             };
             let bytes = self.outbox.say(&message)?;
@@ -263,12 +263,14 @@ impl Session {
     }
 
     fn commit(&mut self, epoch: u64, finished: bool) -> Result<()> {
-        let start = self.clock.now();
+        // A call like any other: it may hang, too.
+        let start = self.calls.begin();
         let snapshot = match finished {
-            true => Snapshot::Stateless,
-            false => self.driver.snapshot()?,
+            true => Ok(Snapshot::Stateless),
+            false => self.driver.snapshot(),
         };
-        let commit = Commit { through: self.taken, epoch, finished, snapshot };
+        self.calls.end();
+        let commit = Commit { through: self.taken, epoch, finished, snapshot: snapshot? };
         self.outbox.say(&Message::Commit(Box::new(commit)))?;
         let now = self.clock.now();
         self.commits.made(epoch, now, now.saturating_sub(start));
@@ -302,10 +304,11 @@ fn build(
         .with_restored(restored)
         .with_resumable(false)
         .with_waker(bell.clone().into())
+        .with_hints(open.hints.clone())
         .with_origins(Arc::new(origins))
         .with_runtime(Arc::new(move || own.handle()));
     let stage = guarded(|| kind.build(&open.options, context))?;
-    Ok(Driver::new(stage, input, output, open.role == Role::Sink))
+    Ok(Driver::new(stage, input, output, open.role == Role::Sink).with_ports(open.ports))
 }
 
 /// The clock of the run, as far as another process can have it.

@@ -1,9 +1,8 @@
 //! The charset that a page declares in its head.
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::Encoding;
 
-/// A declaration further into the page does not count, as in browsers.
-const HEAD: usize = 1024;
+use crate::charset::{HEAD, by_label};
 
 /// What `<meta charset=…>` or `<meta http-equiv=… content="…; charset=…">` says.
 pub(super) fn declared(page: &[u8]) -> Option<&'static Encoding> {
@@ -41,13 +40,8 @@ fn in_tag(tag: &[u8]) -> Option<&'static Encoding> {
         let value = value.strip_prefix(b"\"").or(value.strip_prefix(b"'")).unwrap_or(value);
         let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"';/".contains(byte);
         let end = value.iter().position(ends).unwrap_or(value.len());
-        if let Some(encoding) = Encoding::for_label(&value[..end]) {
-            // A page whose tags can be read like this is not UTF-16, whatever it says.
-            return Some(if encoding == UTF_16LE || encoding == UTF_16BE {
-                UTF_8
-            } else {
-                encoding
-            });
+        if let Some(encoding) = by_label(&value[..end]) {
+            return Some(encoding);
         }
     }
     None
@@ -68,6 +62,7 @@ mod tests {
             ),
             ("<meta charset = 'utf-16'>", Some("UTF-8")),
             ("<!-- <meta charset=koi8-r> --><meta charset=utf-8>", Some("UTF-8")),
+            ("<meta charset=x-user-defined>", Some("windows-1252")),
             ("<meta charset=klingon>", None),
             ("<metadata charset=koi8-r>", None),
             ("<meta charset", None),

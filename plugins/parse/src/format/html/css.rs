@@ -4,6 +4,7 @@ use gristmill_stage::{Error, Result};
 use html5ever::LocalName;
 use scraper::ElementRef;
 use scraper::selector::{Parser, Simple};
+use selectors::Element as _;
 use selectors::context::{
     MatchingContext, MatchingForInvalidation, MatchingMode, NeedsSelectorFlags, QuirksMode,
     SelectorCaches,
@@ -19,6 +20,9 @@ pub(super) struct Css {
     list: SelectorList<Simple>,
     /// What an element must have to match, for each selector of the list.
     needs: Vec<Need>,
+    text: String,
+    /// Whether it is `:scope` alone.
+    scope: bool,
 }
 
 /// A condition that every match fulfils, found out without an allocation or a lock.
@@ -49,11 +53,26 @@ impl Css {
                     .help("write it like `h1`, `.price` or `ul.list > li a[href]`")
             })?;
         let needs = list.slice().iter().map(need).collect();
-        Ok(Self { list, needs })
+        Ok(Self { list, needs, text: text.to_owned(), scope: text.trim() == ":scope" })
     }
 
-    /// Whether the element matches. The caches are those of this document.
-    pub(super) fn matches(&self, element: &ElementRef<'_>, caches: &mut SelectorCaches) -> bool {
+    /// The selector as it is written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is `:scope` alone: the element of a row.
+    pub(super) fn is_scope(&self) -> bool {
+        self.scope
+    }
+
+    /// Whether the element matches, with `row` as `:scope`. The caches are those of this document.
+    pub(super) fn matches(
+        &self,
+        element: &ElementRef<'_>,
+        row: Option<ElementRef<'_>>,
+        caches: &mut SelectorCaches,
+    ) -> bool {
         self.list.slice().iter().zip(&self.needs).any(|(selector, need)| {
             need.met(element) && {
                 let mut context = MatchingContext::new(
@@ -64,6 +83,7 @@ impl Css {
                     NeedsSelectorFlags::No,
                     MatchingForInvalidation::No,
                 );
+                context.scope_element = row.map(|row| row.opaque());
                 matches_selector(selector, 0, None, element, &mut context)
             }
         })

@@ -3,19 +3,17 @@
 mod path;
 mod pick;
 
-use std::sync::Arc;
-
 use gristmill_stage::option::ColumnType;
 use gristmill_stage::{Error, Result};
 
 use self::pick::{Paths, Spans};
-use super::{Compiled, Extract, Locator, no_fields, written};
+use super::{Extract, Found, Locator, no_fields, written};
 use crate::cells::{Cells, Misfit};
 use crate::field::Field;
 use crate::options::Options;
 
 /// Checks the fields.
-pub(super) fn compile(options: &Options) -> Result<Compiled> {
+pub(super) fn compile(options: &Options) -> Result<Found> {
     let mut fields = Vec::new();
     let mut wanted = Vec::new();
     let mut paths = Paths::default();
@@ -26,7 +24,7 @@ pub(super) fn compile(options: &Options) -> Result<Compiled> {
         })?;
         paths.add(&steps, index);
         wanted.push(Wanted {
-            kind: field.map.kind,
+            kind: field.map.kind.unwrap_or_default(),
             all: field.map.all,
             // A number can be a time once the field says how it is written.
             texts: field.map.pick.is_some() || field.map.format.is_some(),
@@ -38,7 +36,7 @@ pub(super) fn compile(options: &Options) -> Result<Compiled> {
     }
     let spans = vec![None; fields.len()];
     let extract = Json { wanted, paths, spans, text: String::new() };
-    Ok(Compiled { fields: Arc::from(fields), extract: Box::new(extract) })
+    Ok(Found { fields, extract: Box::new(extract) })
 }
 
 /// One field: what it takes.

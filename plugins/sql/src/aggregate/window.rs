@@ -1,0 +1,203 @@
+//! Windows on the time of events: which rows belong to which.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::PrimitiveArray;
+use arrow_array::types::Int64Type;
+use arrow_schema::{DataType, FieldRef, TimeUnit};
+use gristmill_stage::option::Time;
+use gristmill_stage::{Error, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::columns::{computed, type_name};
+use crate::expression::{Compiled, Scope};
+use crate::options::Expression;
+
+/// The columns that windows add.
+pub(crate) const START: &str = "window_start";
+pub(crate) const END: &str = "window_end";
+
+/// A row belongs to so many windows at the most.
+const MOST_AT_ONCE: i64 = 1000;
+
+/// Windows on the time of events.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowOptions {
+    /// The time of a row: a column of type timestamp, or an SQL expression that computes one. A row
+    /// without a time is rejected.
+    time: Expression,
+    /// How long a window is. Windows begin at multiples of `slide` since 1970-01-01 00:00 UTC.
+    size: Time,
+    /// How long after one window the next begins. Left out, that is `size`, and each row belongs to
+    /// one window. If it is less, windows overlap, and a row belongs to each window around it.
+    slide: Option<Time>,
+    /// How much later than rows with a greater time a row may come. A window is closed, and its
+    /// groups are emitted, when a row has come whose time is this much after its end.
+    #[serde(default = "no_lateness")]
+    lateness: Time,
+    /// What becomes of a row whose windows are all closed.
+    #[serde(default)]
+    late: Late,
+}
+
+fn no_lateness() -> Time {
+    Time(Duration::ZERO)
+}
+
+/// What becomes of a row whose windows are all closed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Late {
+    /// It is rejected.
+    #[default]
+    Reject,
+    /// It counts in the oldest window that is still open.
+    Merge,
+}
+
+/// Windows, in the unit of the times.
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    /// Computes the time.
+    pub(crate) time: Compiled,
+    size: i64,
+    slide: i64,
+    lateness: i64,
+    late: Late,
+}
+
+/// Which rows of a batch belong where.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Assigned {
+    /// The rows of each window, by its start.
+    pub(crate) windows: BTreeMap<i64, Vec<u32>>,
+    /// Rows that came too late.
+    pub(crate) late: Vec<u32>,
+    /// Rows without a time.
+    pub(crate) timeless: Vec<u32>,
+    /// Rows with a time so far off that their windows have no bounds.
+    pub(crate) far: Vec<u32>,
+}
+
+impl Window {
+    pub(crate) fn new(options: &WindowOptions, scope: &Scope<'_>) -> Result<Self> {
+        let time = scope.scalar(&options.time.0, "window.time")?;
+        let DataType::Timestamp(unit, _) = time.data_type() else {
+            let given = type_name(time.data_type());
+            return Err(Error::option("window.time", format!("it is a {given}, not a timestamp"))
+                .help("an expression can make one: `cast(time AS timestamp)`, `to_timestamp(seconds)`"));
+        };
+        let size = ticks(options.size, *unit, "window.size")?;
+        let slide = match options.slide {
+            Some(slide) => ticks(slide, *unit, "window.slide")?,
+            None => size,
+        };
+        let lateness = ticks(options.lateness, *unit, "window.lateness")?;
+        if size < 1 {
+            return Err(Error::option("window.size", "a window must have a length"));
+        }
+        if slide < 1 {
+            return Err(Error::option(
+                "window.slide",
+                "windows must begin some time after each other",
+            ));
+        }
+        if slide > size {
+            return Err(Error::option("window.slide", "rows between the windows would get lost")
+                .help("`slide` is at most `size`; a `filter` before can leave rows out"));
+        }
+        if size / slide > MOST_AT_ONCE {
+            let message = format!("a row would belong to {} windows at once", size / slide);
+            return Err(Error::option("window.slide", message).help(format!(
+                "{MOST_AT_ONCE} are the most: `slide` is too short for this `size`"
+            )));
+        }
+        Ok(Self { time, size, slide, lateness, late: options.late })
+    }
+
+    /// The columns for start and end.
+    pub(crate) fn fields(&self) -> [FieldRef; 2] {
+        [START, END].map(|name| Arc::new(computed(name, self.time.data_type())))
+    }
+
+    /// Where the window that starts there ends.
+    pub(crate) fn end(&self, start: i64) -> i64 {
+        start.saturating_add(self.size)
+    }
+
+    /// The time up to which rows have come, if the latest was that one.
+    pub(crate) fn watermark(&self, latest: i64) -> i64 {
+        latest.saturating_sub(self.lateness)
+    }
+
+    /// Deals rows out to windows. A row is late by what came before it, row by row, so that it does
+    /// not matter which rows come as one batch. `latest` is the greatest time so far.
+    pub(crate) fn assign(
+        &self,
+        times: &PrimitiveArray<Int64Type>,
+        latest: &mut Option<i64>,
+    ) -> Assigned {
+        let mut assigned = Assigned::default();
+        for (row, time) in (0..).zip(times.iter()) {
+            let Some(time) = time else {
+                assigned.timeless.push(row);
+                continue;
+            };
+            let Some((first, last)) = self.around(time) else {
+                assigned.far.push(row);
+                continue;
+            };
+            let watermark = latest.map_or(i64::MIN, |latest| self.watermark(latest));
+            *latest = Some(latest.map_or(time, |latest| latest.max(time)));
+            if self.end(last) > watermark {
+                let mut start = first;
+                while start <= last {
+                    if self.end(start) > watermark {
+                        assigned.windows.entry(start).or_default().push(row);
+                    }
+                    start += self.slide;
+                }
+            } else if self.late == Late::Merge {
+                let open = (watermark - self.size).div_euclid(self.slide) + 1;
+                assigned.windows.entry(open * self.slide).or_default().push(row);
+            } else {
+                assigned.late.push(row);
+            }
+        }
+        assigned
+    }
+
+    /// The first and the last start of the windows around a time; none if they are too far off.
+    fn around(&self, time: i64) -> Option<(i64, i64)> {
+        // Far enough from the ends of all time for what is computed of it.
+        let margin = self.size.checked_mul(2)?.checked_add(self.lateness)?;
+        if time < i64::MIN.checked_add(margin)? || time > i64::MAX.checked_sub(margin)? {
+            return None;
+        }
+        let last = time.div_euclid(self.slide) * self.slide;
+        let before = (self.size - 1 - (time - last)).div_euclid(self.slide);
+        Some((last - before * self.slide, last))
+    }
+}
+
+fn ticks(time: Time, unit: TimeUnit, at: &str) -> Result<i64> {
+    let (nanos, name) = match unit {
+        TimeUnit::Second => (1_000_000_000, "seconds"),
+        TimeUnit::Millisecond => (1_000_000, "milliseconds"),
+        TimeUnit::Microsecond => (1_000, "microseconds"),
+        TimeUnit::Nanosecond => (1, "nanoseconds"),
+    };
+    let given = time.0.as_nanos();
+    if given % nanos != 0 {
+        return Err(Error::option(at, format!("the times of the rows have whole {name} only")));
+    }
+    match i64::try_from(given / nanos) {
+        // A window must have its bounds within the times that there are.
+        Ok(ticks) if ticks < i64::MAX / 8 => Ok(ticks),
+        _ => Err(Error::option(at, "this is longer than such times last")),
+    }
+}

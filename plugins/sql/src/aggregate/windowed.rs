@@ -1,0 +1,197 @@
+//! A worker of `aggregate` that emits the groups of a window when it is closed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use arrow_schema::{DataType, Field, Schema};
+use arrow_select::take::{take, take_record_batch};
+use gristmill_stage::{BuildContext, Error, Output, Result, Snapshot, State, Transform};
+
+use super::groups::{Groups, batch_of, unfit};
+use super::plan::Prepared;
+use super::rest::Rest;
+use super::stage::{GROUPS, REST, VERSION};
+use super::window::{Assigned, START, Window};
+use crate::evaluate::evaluate;
+
+/// The part of a snapshot with the greatest time so far. The parts with groups, one for each open
+/// window, have the start of the window before the keys.
+const LATEST: &str = "latest";
+
+pub(crate) struct WindowedStage {
+    prepared: Prepared,
+    window: Window,
+    /// The windows that are open, by their start.
+    open: BTreeMap<i64, Groups>,
+    /// The greatest time of a row so far.
+    latest: Option<i64>,
+    /// The groups of closed windows, still to be emitted.
+    rest: Rest,
+}
+
+impl WindowedStage {
+    pub(crate) fn new(prepared: Prepared, window: Window, context: &BuildContext) -> Result<Self> {
+        let rest = Rest::new(context.batch());
+        let mut stage = Self { prepared, window, open: BTreeMap::new(), latest: None, rest };
+        if let Some(state) = context.restored().state(VERSION)? {
+            stage.restore(state)?;
+        }
+        Ok(stage)
+    }
+
+    /// Adds what a snapshot holds. Parts of several workers add up.
+    fn restore(&mut self, state: &State) -> Result<()> {
+        for (name, part) in &state.parts {
+            match name.as_str() {
+                GROUPS => {
+                    let (start, groups) = split(part)?;
+                    self.groups(start)?;
+                    if let Some(open) = self.open.get_mut(&start) {
+                        open.merge(&groups, &self.prepared)?;
+                    }
+                }
+                REST => self.rest.restore(part, &self.prepared)?,
+                LATEST => {
+                    let column = part.columns().first().ok_or_else(unfit)?;
+                    let times = column.as_primitive_opt::<Int64Type>().ok_or_else(unfit)?;
+                    self.latest = self.latest.into_iter().chain(times.iter().flatten()).max();
+                }
+                _ => return Err(unfit()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a window if it is not open.
+    fn groups(&mut self, start: i64) -> Result<()> {
+        if !self.open.contains_key(&start) {
+            self.open.insert(start, Groups::new(&self.prepared)?);
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, columns: &[ArrayRef], assigned: BTreeMap<i64, Vec<u32>>) -> Result<()> {
+        for (start, rows) in assigned {
+            self.groups(start)?;
+            let whole = columns.first().is_some_and(|column| column.len() == rows.len());
+            let (count, rows) = (rows.len(), UInt32Array::from(rows));
+            let own = columns.iter().map(|column| match whole {
+                true => Ok(Arc::clone(column)),
+                false => take(column, &rows, None),
+            });
+            let own = own.collect::<Result<Vec<_>, _>>()?;
+            if let Some(groups) = self.open.get_mut(&start) {
+                groups.update(&own, count, &self.prepared)?;
+            }
+        }
+        // A window without keys is one group, like all rows.
+        let groups = self.open.values().map(|groups| groups.len().max(1)).sum::<usize>();
+        if groups > self.prepared.max_groups {
+            let most = self.prepared.max_groups;
+            return Err(Error::data(format!("there are more than {most} groups in open windows"))
+                .help("use shorter windows or less `lateness`, or raise `max_groups`"));
+        }
+        Ok(())
+    }
+
+    /// Closes all windows that end at `watermark` or before.
+    fn close(&mut self, watermark: i64) -> Result<()> {
+        while let Some(first) = self.open.first_entry()
+            && self.window.end(*first.key()) <= watermark
+        {
+            let (start, mut groups) = first.remove_entry();
+            let (columns, rows) = groups.results(&self.prepared)?;
+            let time = |time: i64| -> Result<ArrayRef> {
+                let times = Int64Array::from_value(time, rows);
+                Ok(arrow_cast::cast(&times, self.window.time.data_type())?)
+            };
+            let bounds = [time(start)?, time(self.window.end(start))?];
+            let columns = bounds.into_iter().chain(columns).collect();
+            self.rest.push(batch_of(Arc::clone(&self.prepared.gathered), columns, rows)?);
+        }
+        Ok(())
+    }
+}
+
+/// Rejects rows, if there are any.
+fn reject(rows: &RecordBatch, which: Vec<u32>, why: &str, out: &mut dyn Output) -> Result<()> {
+    if which.is_empty() {
+        return Ok(());
+    }
+    out.reject(take_record_batch(rows, &UInt32Array::from(which))?, why)
+}
+
+/// A part with groups as the start of their window, and the groups.
+fn split(part: &RecordBatch) -> Result<(i64, RecordBatch)> {
+    let starts = part.columns().first().and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let start = starts.filter(|starts| !starts.is_empty()).ok_or_else(unfit)?.value(0);
+    let others: Vec<usize> = (1..part.num_columns()).collect();
+    Ok((start, part.project(&others)?))
+}
+
+impl Transform for WindowedStage {
+    fn process(&mut self, batch: RecordBatch, out: &mut dyn Output) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut evaluated = evaluate(&self.prepared.inputs, batch, out)?;
+        // The time is evaluated after all that the groups need.
+        let Some(times) = evaluated.columns.pop() else {
+            return Err(Error::internal("there are no times"));
+        };
+        let times = arrow_cast::cast(&times, &DataType::Int64)?;
+        let assigned = self.window.assign(times.as_primitive(), &mut self.latest);
+        let Assigned { windows, late, timeless, far } = assigned;
+        reject(&evaluated.rows, late, "window: it came after its windows were closed", out)?;
+        reject(&evaluated.rows, timeless, "window.time: there is no time", out)?;
+        reject(&evaluated.rows, far, "window.time: the time is too far off", out)?;
+        self.update(&evaluated.columns, windows)?;
+        if let Some(latest) = self.latest {
+            self.close(self.window.watermark(latest))?;
+        }
+        self.rest.emit(&self.prepared, out)
+    }
+
+    fn ready(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn holding(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    fn wake(&mut self, out: &mut dyn Output) -> Result<()> {
+        self.rest.emit(&self.prepared, out)
+    }
+
+    fn wake_at(&self) -> Option<Duration> {
+        self.holding().then_some(Duration::ZERO)
+    }
+
+    fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
+        self.close(i64::MAX)?;
+        self.rest.emit(&self.prepared, out)
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        let latest: ArrayRef = Arc::new(Int64Array::from(vec![self.latest]));
+        let latest = RecordBatch::try_from_iter_with_nullable([(LATEST, latest, true)])?;
+        let mut parts = vec![(LATEST.to_owned(), latest)];
+        for (start, groups) in &mut self.open {
+            let state = groups.state(&self.prepared)?;
+            let (schema, columns, rows) = state.into_parts();
+            let start: ArrayRef = Arc::new(Int64Array::from_value(*start, rows));
+            let columns = std::iter::once(start).chain(columns).collect();
+            let field = Arc::new(Field::new(START, DataType::Int64, false));
+            let fields = std::iter::once(field).chain(schema.fields().iter().cloned());
+            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            parts.push((GROUPS.to_owned(), batch_of(schema, columns, rows)?));
+        }
+        parts.extend(self.rest.parts().map(|part| (REST.to_owned(), part.clone())));
+        Ok(Snapshot::parts(VERSION, parts))
+    }
+}
