@@ -52,7 +52,7 @@ const OUT: &str = "{ type: write, with: { path: '-' } }";
 #[test]
 fn a_source_reads_what_is_used() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 22] = [
         (&[OUT], "n m x text more key yes nested"),
         (
             &[
@@ -62,6 +62,27 @@ fn a_source_reads_what_is_used() {
                 OUT,
             ],
             "x key",
+        ),
+        // What another branch wants comes through a stage that leaves nothing out.
+        (
+            &[
+                "{ type: sort, with: { by: x desc } }",
+                COUNT,
+                OUT,
+                "{ name: other, type: write, from: in, with: { path: /dev/null, format: jsonl, columns: [more] } }",
+            ],
+            "x more key",
+        ),
+        // So does what a parse makes whether it is wanted or not.
+        (
+            &[
+                "{ type: parse, with: { column: text, format: combined } }",
+                "{ name: ways, type: route, with: { routes: { bad: status > 499 } } }",
+                "{ name: bad, type: write, from: ways.bad, with: { path: /dev/null, format: jsonl, columns: [status] } }",
+                "{ name: sorted, type: sort, from: ways.rest, with: { by: path } }",
+                "{ name: out, type: write, with: { path: '-', columns: [host, key] } }",
+            ],
+            "text key",
         ),
         // Which rows come first decides which go: a filter behind that is no hint.
         (
@@ -213,6 +234,7 @@ fn step() -> impl Strategy<Value = &'static str> {
         Just("{ type: map, RUN, with: { set: { x: x * 2, more: \"concat(text, '!')\" } } }"),
         Just("{ type: map, RUN, with: { set: { n: m, m: n, text: upper(more) } } }"),
         Just("{ type: map, RUN, with: { set: { n: 8 / m } } }"),
+        Just("{ type: sort, with: { by: [x desc, n] } }"),
         Just("{ type: map, RUN, with: { set: { nested: key } } }"),
         Just("{ type: map, RUN, with: { select: [more, key, n, m, yes, text, x] } }"),
         Just(

@@ -48,6 +48,11 @@ fn branches() {
 }
 
 #[test]
+fn access_log() {
+    insta::assert_snapshot!(result("access-log.yaml", 0));
+}
+
+#[test]
 fn five_hundred_requests() {
     insta::assert_snapshot!(result("five-hundred-requests.yaml", 0));
 }

@@ -77,7 +77,8 @@ impl Groups {
         self.group[self.stages + stage]
     }
 
-    /// Carries what is wanted of each stage to its input, until nothing is added any more.
+    /// Carries what is wanted of each stage to its input, and what comes into a stage that leaves nothing
+    /// out to its output, until nothing is added any more.
     fn settle(&mut self, graph: &Graph, checked: &[Option<Checked>]) {
         let size = |groups: &Self| groups.wanted.iter().map(Names::len).sum::<usize>();
         loop {
@@ -86,9 +87,15 @@ impl Groups {
                 let stage = checked.get(index).and_then(Option::as_ref);
                 let lineage = stage.and_then(|stage| stage.planned.lineage.as_ref());
                 let Some(lineage) = lineage else { continue };
-                let input = lineage.input_for(&self.wanted[self.behind(index)]);
-                let group = self.before(index);
-                self.wanted[group].extend(input);
+                let (before, behind) = (self.before(index), self.behind(index));
+                let input = lineage.input_for(&self.wanted[behind]);
+                self.wanted[before].extend(input);
+                if lineage.is_carrying() {
+                    let optional = |column: &&String| lineage.is_optional(column);
+                    let through = self.wanted[before].iter().filter(optional).cloned();
+                    let through: Vec<_> = through.collect();
+                    self.wanted[behind].extend(through);
+                }
             }
             if size(self) == before {
                 return;

@@ -28,6 +28,7 @@ pub struct Lineage {
     needs: BTreeSet<String>,
     optional: BTreeMap<String, Origin>,
     row_by_row: bool,
+    carries: bool,
 }
 
 /// Where a column comes from that can be left out.
@@ -43,10 +44,10 @@ impl Lineage {
         Self::default()
     }
 
-    /// Emits the columns of its input as they are. It needs those that are named, and hands them on in
-    /// any case; the others if they are wanted.
+    /// Emits the columns of its input as they are. It needs those that are named, and hands on whatever
+    /// comes in: it leaves none out, also where another stage wants one that nobody behind it does.
     pub fn carries<S: Into<String>>(input: &Schema, needs: impl IntoIterator<Item = S>) -> Self {
-        let lineage = Self::new().needs(needs);
+        let lineage = Self { carries: true, ..Self::new() }.needs(needs);
         let names = input.fields().iter().map(|field| field.name());
         let others: Vec<&String> = names.filter(|name| !lineage.needs.contains(*name)).collect();
         others.into_iter().fold(lineage, Self::passes)
@@ -94,6 +95,11 @@ impl Lineage {
     /// Whether every row [stands for itself](Self::row_by_row).
     pub fn is_row_by_row(&self) -> bool {
         self.row_by_row
+    }
+
+    /// Whether it hands on [all that comes in](Self::carries).
+    pub fn is_carrying(&self) -> bool {
+        self.carries
     }
 
     /// The input columns that are needed when these output columns are wanted.

@@ -283,7 +283,8 @@ fn a_turn_that_is_given_up_goes_to_who_waits_for_one() {
     let mut stage = bench.build(TwoPauses, 1);
     let mut sink = Sink::default();
     stage.process(batch([0, 1, 2]), &mut sink).unwrap();
-    bench.runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+    // Timers ring in their order, however late.
+    bench.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
     bench.pump();
     *bench.clock.0.lock().unwrap() = Duration::from_secs(1);
     stage.wake(&mut sink).unwrap();

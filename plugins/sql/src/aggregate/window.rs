@@ -192,7 +192,7 @@ fn ticks(time: Time, unit: TimeUnit, at: &str) -> Result<i64> {
         TimeUnit::Nanosecond => (1, "nanoseconds"),
     };
     let given = time.0.as_nanos();
-    if given % nanos != 0 {
+    if !given.is_multiple_of(nanos) {
         return Err(Error::option(at, format!("the times of the rows have whole {name} only")));
     }
     match i64::try_from(given / nanos) {

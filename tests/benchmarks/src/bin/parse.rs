@@ -18,8 +18,11 @@ const BATCH: usize = 8192;
 const PAGES: usize = 4000;
 const REPEAT: usize = 5;
 
+/// Writes the line of a number.
+type Writer = fn(usize, &mut String);
+
 fn main() {
-    let sides: [(&str, Value, fn(usize, &mut String)); 5] = [
+    let sides: [(&str, Value, Writer); 5] = [
         ("combined", json!({ "format": "combined" }), combined),
         (
             "pattern, the same lines",
@@ -194,7 +197,7 @@ fn combined(n: usize, line: &mut String) {
         n % 60,
         n / 3 % 60,
         n % 90,
-        if n % 50 == 0 { 500 } else { 200 },
+        if n.is_multiple_of(50) { 500 } else { 200 },
         500 + n * 37 % 90_000,
         n % 300,
     );
