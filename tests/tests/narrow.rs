@@ -234,7 +234,7 @@ fn step() -> impl Strategy<Value = &'static str> {
         Just("{ type: map, RUN, with: { set: { x: x * 2, more: \"concat(text, '!')\" } } }"),
         Just("{ type: map, RUN, with: { set: { n: m, m: n, text: upper(more) } } }"),
         Just("{ type: map, RUN, with: { set: { n: 8 / m } } }"),
-        Just("{ type: sort, with: { by: [x desc, n] } }"),
+        Just("{ type: sort, ALONE, with: { by: [x desc, n] } }"),
         Just("{ type: map, RUN, with: { set: { nested: key } } }"),
         Just("{ type: map, RUN, with: { select: [more, key, n, m, yes, text, x] } }"),
         Just(
@@ -334,7 +334,8 @@ proptest! {
         let mut stages: Vec<String> = Vec::new();
         for (index, step) in steps.iter().chain([&end]).enumerate() {
             let named = format!("name: s{index}, {run_words}");
-            stages.push(step.replace("RUN", &named));
+            let step = step.replace("RUN", &named).replace("ALONE", &format!("name: s{index}"));
+            stages.push(step);
         }
         if !end.contains("type: write") {
             stages.push("{ type: write, with: { path: OUT } }".to_owned());
