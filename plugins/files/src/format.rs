@@ -10,6 +10,8 @@ use gristmill_stage::{Error, Result};
 use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::compression::Compression;
+
 /// How rows are written in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -22,19 +24,30 @@ pub enum Format {
     Tsv,
     /// Plain text: one column, `line`.
     Lines,
+    /// Apache Parquet.
+    Parquet,
+    /// An Arrow IPC file, as Feather (version 2) files are.
+    Arrow,
 }
 
 impl Format {
     /// The format that the ending of a path stands for.
     pub(crate) fn of(path: &str) -> Option<Self> {
-        let (_, ending) = path.rsplit_once('.')?;
+        let (_, ending) = Compression::of(path).1.rsplit_once('.')?;
         match ending.to_ascii_lowercase().as_str() {
             "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
             "txt" | "log" | "lines" => Some(Self::Lines),
+            "parquet" | "pq" => Some(Self::Parquet),
+            "arrow" | "feather" | "ipc" => Some(Self::Arrow),
             _ => None,
         }
+    }
+
+    /// Whether it holds columns in blocks, and not rows as text.
+    pub(crate) fn is_columnar(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
     }
 
     /// The byte between two values of a record.

@@ -4,6 +4,7 @@ use gristmill_stage::{Error, Result};
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
+use crate::current::failed;
 use crate::paths::Input;
 use crate::records::{Part, Records};
 
@@ -21,7 +22,8 @@ pub(crate) fn check(records: &mut Records, input: &Input) -> Result<()> {
             "`read` takes JSON lines, an object on each line; `{command} FILE` makes them of it"
         )))
     };
-    let found = match records.next(LINES, BYTES)? {
+    let first = records.next(LINES, BYTES).map_err(|e| failed(input, e))?;
+    let found = match first {
         Part::Records { records: lines, .. } => {
             let start = lines.first().map_or(0, |line| line.start);
             let end = lines.last().map_or(0, |line| line.end);

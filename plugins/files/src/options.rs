@@ -1,5 +1,6 @@
 //! The options of `read`, and what follows from them: the format, the columns, how to open a file.
 
+use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use gristmill_stage::{Error, Lineage, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::compression::{Compression, decoded_at};
 use crate::current::{Current, Header, Position, failed, open_at, regular, unnamed};
 use crate::decode::{Csv, Decoder, Jsonl, values};
 use crate::format::{Columns, Format, is_database};
@@ -27,9 +29,15 @@ pub struct ReadOptions {
     /// restart.
     pub(crate) path: Paths,
     /// How rows are written; from the ending of the path when left out: `.jsonl`, `.ndjson` and
-    /// `.json` are `jsonl`, `.csv`, `.tsv`, and `.txt` and `.log` are `lines`.
+    /// `.json` are `jsonl`, `.csv`, `.tsv`, `.txt` and `.log` are `lines`, `.parquet`, and `.arrow`,
+    /// `.feather` and `.ipc` are `arrow`. `.gz` or `.zst` may follow.
     #[serde(default)]
     format: Option<Format>,
+    /// What the text is compressed with; from the ending of the path when left out (`.gz`, `.zst`),
+    /// or else from its first bytes. Rows before a place where the data is broken or cut short are
+    /// still read, and then it is an error.
+    #[serde(default)]
+    compression: Option<Compression>,
     /// Columns and their types; told from the first rows when left out. CSV columns are found by
     /// their names in the header, without a header by their order. `string` takes numbers and
     /// booleans of JSON as their text; `float64` takes `NaN` and `Infinity`, in JSON as texts; a
@@ -47,6 +55,11 @@ pub struct ReadOptions {
     /// What stands between two values of CSV; `,` when left out, a tab in TSV.
     #[serde(default)]
     pub(crate) delimiter: Option<char>,
+    /// Reads on when a file grows, as `tail -F` does, and does not end by itself. When another file
+    /// takes its place, or it is cut to a smaller size, that is read from its beginning; half a line
+    /// waits for its rest. Files that are not there at the start are not found.
+    #[serde(default)]
+    pub(crate) follow: bool,
     /// A line, or a record of CSV, longer than this is rejected without being held.
     #[serde(default = "max_line")]
     pub(crate) max_line: ByteSize,
@@ -82,7 +95,7 @@ impl ReadOptions {
             )
             .help(match is_database(&input.name()) {
                 true => "this is a database; export the table, to CSV for instance",
-                false => "one of `jsonl`, `csv`, `tsv`, `lines`",
+                false => "one of `jsonl`, `csv`, `tsv`, `lines`, `parquet`, `arrow`",
             })
         };
         let mut found = self.format;
@@ -95,6 +108,39 @@ impl ReadOptions {
             found = Some(format);
         }
         found.ok_or_else(|| Error::option("format", "the format is not known"))
+    }
+
+    /// That no option is given that is for text.
+    pub(crate) fn no_text_options(&self, format: Format) -> Result<()> {
+        let wrong = |option, help| {
+            let name = if format == Format::Parquet { "Parquet" } else { "Arrow IPC" };
+            let text = format!("it is for text, and the files are {name}");
+            Err(Error::option(option, text).help(help))
+        };
+        if self.columns.is_some() {
+            return wrong(
+                "columns",
+                "the files say which columns they have; `map` takes some of them",
+            );
+        }
+        if self.compression.is_some() {
+            return wrong("compression", "the files say how they are compressed");
+        }
+        match self.delimiter {
+            Some(_) => wrong("delimiter", "leave it out"),
+            None => Ok(()),
+        }
+    }
+
+    /// What an input is compressed with; `None` when only its first bytes will tell.
+    pub(crate) fn compression(&self, input: &Input) -> std::io::Result<Option<Compression>> {
+        let known = self.compression.or_else(|| Compression::of(&input.name()).0);
+        match input {
+            Input::File(path) if known.is_none() && regular(input) => {
+                Compression::of_file(path).map(Some)
+            }
+            _ => Ok(known),
+        }
     }
 
     /// The schema of the rows, and the names of the columns of each CSV file are checked against it.
@@ -177,7 +223,7 @@ impl ReadOptions {
     /// Which of the columns can be left out when nobody uses them.
     pub(crate) fn lineage(&self, format: Format, schema: &SchemaRef) -> Option<Lineage> {
         let found = match format {
-            Format::Jsonl => true,
+            Format::Jsonl | Format::Parquet | Format::Arrow => true,
             // Without names, how many values a record has is known from the columns alone.
             Format::Csv | Format::Tsv => self.header || self.columns.is_some(),
             Format::Lines => false,
@@ -194,32 +240,43 @@ impl ReadOptions {
         offset: u64,
         waiting: Option<&Waiting>,
     ) -> Result<Box<dyn Read + Send>> {
+        let compression = self.compression(input).map_err(|e| failed(input, e))?;
         let opened = match (input, waiting) {
-            (Input::File(path), _) if regular(input) => open_at(path, offset),
+            (Input::File(path), _) if regular(input) => match compression {
+                Some(Compression::None) => open_at(path, offset),
+                _ => File::open(path).and_then(|file| decoded_at(file, compression, offset)),
+            },
             (_, None) => return Err(Error::internal("a pipe was opened without a way to wait")),
-            (Input::Stdin, Some(waiting)) => Pipe::stdin(waiting.clone()).map(boxed),
-            (Input::File(path), Some(waiting)) => Pipe::open(path, waiting.clone()).map(boxed),
+            (Input::Stdin, Some(waiting)) => {
+                Pipe::stdin(waiting.clone()).and_then(|pipe| decoded_at(pipe, compression, 0))
+            }
+            (Input::File(path), Some(waiting)) => {
+                Pipe::open(path, waiting.clone()).and_then(|pipe| decoded_at(pipe, compression, 0))
+            }
         };
         opened.map_err(|e| failed(input, e))
     }
 
-    /// Whether several workers can read pieces of the input.
+    /// Whether several workers can read pieces of the input. Text only is asked about: files of columns
+    /// have their own blocks.
     pub(crate) fn can_split(&self, input: &Input) -> bool {
-        regular(input)
+        // Of compressed text there is no other place to begin at than the first.
+        let plain = || matches!(self.compression(input), Ok(Some(Compression::None)));
+        !self.follow && regular(input) && plain()
     }
 
     /// What follows the quotes of a file, where these can hold line ends.
     pub(crate) fn quotes(&self, format: Format) -> Result<Option<Quotes>> {
         Ok(match format {
             Format::Csv | Format::Tsv => Some(Quotes::new(format.delimiter(self.delimiter)?)),
-            Format::Jsonl | Format::Lines => None,
+            _ => None,
         })
     }
 
     pub(crate) fn records(&self, format: Format, bytes: Box<dyn Read + Send>) -> Result<Records> {
         let ends = match format {
             Format::Csv | Format::Tsv => Ends::Csv { delimiter: format.delimiter(self.delimiter)? },
-            Format::Jsonl | Format::Lines => Ends::Lines,
+            _ => Ends::Lines,
         };
         Ok(Records::new(bytes, ends, self.max_line.0))
     }
@@ -259,7 +316,7 @@ impl ReadOptions {
                 return Ok(Some(Decoder::Jsonl(Jsonl::new(schema.clone(), json))));
             }
             Format::Lines => return Ok(Some(Decoder::Lines { schema: schema.clone() })),
-            Format::Csv | Format::Tsv => format.delimiter(self.delimiter)?,
+            _ => format.delimiter(self.delimiter)?,
         };
         let header = match self.header {
             true => Header::read(records, delimiter).map_err(|e| e.context(input.name()))?,
@@ -281,8 +338,4 @@ impl ReadOptions {
         })?;
         Ok(Some(Decoder::Csv(csv)))
     }
-}
-
-fn boxed(pipe: Pipe) -> Box<dyn Read + Send> {
-    Box::new(pipe)
 }

@@ -92,8 +92,10 @@ fn file(option: &str, path: &str) -> Result<Input> {
 
 fn matching(option: &str, pattern: &str) -> Result<Vec<Input>> {
     let wrong = |what: String| Error::option(option, what);
-    let paths =
-        glob::glob(pattern).map_err(|e| wrong(format!("`{pattern}` is not a pattern: {e}")))?;
+    // As in a shell: files that are still being written aside have a dot in front.
+    let hidden = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let paths = glob::glob_with(pattern, hidden)
+        .map_err(|e| wrong(format!("`{pattern}` is not a pattern: {e}")))?;
     let mut inputs = Vec::new();
     for path in paths {
         let path = path.map_err(|e| wrong(e.to_string()))?;

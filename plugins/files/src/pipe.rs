@@ -20,12 +20,20 @@ use tokio::runtime::Handle;
 pub(crate) struct Waiting {
     runtime: Handle,
     waker: Waker,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Waiting {
     /// Asks for the runtime, so it must be made while the stage is built.
     pub(crate) fn new(context: &BuildContext) -> Result<Self> {
-        Ok(Self { runtime: context.runtime()?, waker: context.waker().clone() })
+        let stopped = Arc::default();
+        Ok(Self { runtime: context.runtime()?, waker: context.waker().clone(), stopped })
+    }
+
+    /// Nothing more is taken out of a pipe. What was taken still comes out of whatever holds it, also
+    /// of what undoes a compression.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
@@ -81,6 +89,9 @@ impl Pipe {
 
 impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.waiting.stopped.load(Ordering::Relaxed) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         if is_ready(&self.file)? {
             self.watch = None;
             // May still find nothing, when another process was faster.

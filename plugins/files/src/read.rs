@@ -1,23 +1,20 @@
 //! `read`: rows from files.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use arrow_array::{RecordBatch, StringArray, UInt64Array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Comparison, Error, ErrorKind, Next, Output, Planned, Result, Role,
-    Snapshot, Source, Stage, StageSpec,
+    BuildContext, Error, ErrorKind, Next, Output, Planned, Result, Role, Snapshot, Source, Stage,
+    StageSpec,
 };
 
-use crate::current::{Current, Position, failed, regular};
-use crate::decode::without_end;
+use crate::blocks;
+use crate::current::{Current, Position, Reading, Step, regular, rejected};
+use crate::follow;
 use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::pipe::Waiting;
-use crate::records::Part;
-use crate::skip::skip;
 use crate::split::Split;
 
 /// The kind `read`.
@@ -32,17 +29,24 @@ impl StageSpec for Read {
 
     const KIND: &'static str = "read";
     const SUMMARY: &'static str =
-        "Reads rows from files or stdin: JSON lines, CSV, TSV or plain lines.";
+        "Reads rows from files or stdin: JSON lines, CSV, TSV, plain lines, Parquet or Arrow IPC.";
     const ROLE: Role = Role::Source;
     const EXAMPLE: &'static str =
         "type: read\nwith:\n  path: items.csv\n  columns: { title: string, price: float64 }";
     const INPUT: &'static str = "none";
-    const OUTPUT: &'static str = "The declared columns, or those found in the first rows; for plain lines `line` (string). \
+    const OUTPUT: &'static str = "The declared columns, or those found in the first rows; for plain lines `line` (string); \
+        for Parquet and Arrow IPC those of the file. \
         Rejected lines have `line` (string), `file` (string) and `line_number` (uint64).";
 
     fn plan(options: &ReadOptions, _: Option<&SchemaRef>) -> Result<Planned> {
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
+        if options.follow {
+            follow::check(options, format, &inputs)?;
+        }
+        if format.is_columnar() {
+            return columns(options, format, &inputs);
+        }
         format.delimiter(options.delimiter)?;
         if options.max_line.0 == 0 {
             return Err(
@@ -69,8 +73,14 @@ impl StageSpec for Read {
     }
 
     fn build(options: ReadOptions, context: BuildContext) -> Result<Stage> {
+        if options.follow {
+            return follow::build(options, &context);
+        }
         let inputs = options.path.inputs()?;
         let format = options.format(&inputs)?;
+        if format.is_columnar() {
+            return blocks::build(inputs, format, &context);
+        }
         let (instance, instances) = (context.instance(), context.instances().max(1));
         if instances > 1 && inputs.iter().all(|input| options.can_split(input)) {
             let split = Split::new(inputs, options.split.0, &context)?;
@@ -109,13 +119,24 @@ impl StageSpec for Read {
     }
 }
 
+/// The plan for files of columns.
+fn columns(options: &ReadOptions, format: Format, inputs: &[Input]) -> Result<Planned> {
+    options.no_text_options(format)?;
+    let (schema, blocks) = blocks::schema(format, inputs)?;
+    let lineage = options.lineage(format, &schema);
+    let planned = Planned { lineage, ..Planned::emits(schema) }.takes_hints();
+    let planned = inputs.iter().fold(planned, |planned, input| match input {
+        Input::File(path) => planned.reads(path),
+        Input::Stdin => planned,
+    });
+    Ok(match (inputs.len(), blocks) {
+        (1, 0 | 1) => planned.single("there is one file to read, and all of it is one block"),
+        _ => planned,
+    })
+}
+
 struct Reader {
-    options: ReadOptions,
-    format: Format,
-    schema: SchemaRef,
-    /// Rows for which one of these is not true are of no use.
-    hints: Vec<Comparison>,
-    batch: BatchTarget,
+    reading: Reading,
     /// There when an input may have to be waited for.
     waiting: Option<Waiting>,
     /// Files not yet opened.
@@ -132,11 +153,7 @@ struct Reader {
 impl Reader {
     fn new(options: ReadOptions, format: Format, context: &BuildContext) -> Self {
         Self {
-            options,
-            format,
-            schema: context.output().clone(),
-            hints: context.hints().to_vec(),
-            batch: context.batch(),
+            reading: Reading::new(options, format, context),
             waiting: None,
             files: VecDeque::new(),
             restored: None,
@@ -148,15 +165,16 @@ impl Reader {
 
     /// Opens the next file when there is none. False when all are read.
     fn open(&mut self) -> Result<bool> {
+        let Reading { options, format, schema, .. } = &self.reading;
         if let (None, Some(split)) = (&self.file, &mut self.split) {
-            self.file = split.next(&self.options, self.format, &self.schema)?;
+            self.file = split.next(options, *format, schema)?;
             return Ok(self.file.is_some());
         }
         if self.file.is_none() {
             let Some(input) = self.files.pop_front() else { return Ok(false) };
             let position = self.restored.take().unwrap_or_else(|| Position::start(&input));
             let waiting = self.waiting.as_ref();
-            let opened = self.options.open(self.format, &self.schema, &input, position, waiting)?;
+            let opened = options.open(*format, schema, &input, position, waiting)?;
             self.file = Some(opened);
         }
         Ok(true)
@@ -181,60 +199,18 @@ impl Reader {
 
 impl Source for Reader {
     fn poll(&mut self, out: &mut dyn Output) -> Result<Next> {
-        let (target, max) = (self.batch, self.options.max_line);
         if !self.open()? {
             return Ok(Next::Done);
         }
         let Some(file) = &mut self.file else { return Ok(Next::Now) };
-        if file.decoder.is_none() {
-            let Current { records, input, decoder } = file;
-            *decoder = self.options.decoder(self.format, &self.schema, input, records)?;
-        }
-        let Some(decoder) = &file.decoder else { return self.pause(out) };
-        let part = file.records.next(target.rows.max(1), target.bytes.max(1));
-        match part.map_err(|e| failed(&file.input, e))? {
-            Part::Wait => return self.pause(out),
-            Part::End => {
+        match file.step(&self.reading, self.split.as_mut(), out)? {
+            Step::Wait => return self.pause(out),
+            Step::End => {
                 if let (Some(file), Some(split)) = (self.file.take(), &mut self.split) {
                     split.finished(file)?;
                 }
             }
-            Part::TooLong { head, length, line } => {
-                let line = match &mut self.split {
-                    Some(split) => split.line(line, &file.input)?,
-                    None => line,
-                };
-                let reason = format!(
-                    "the line has {length} bytes, `max_line` is {max}; only its beginning is kept"
-                );
-                let file = file.input.name();
-                out.reject(rejected(&head, &file, line)?, &reason)?;
-            }
-            Part::Records { records, line } => {
-                let text = file.records.text();
-                let whole = records.len() - usize::from(file.records.unclosed());
-                let (batch, mut bad) = decoder.decode(text, &records[..whole])?;
-                if whole < records.len() {
-                    bad.push((whole, "a quote is opened and never closed".to_owned()));
-                }
-                let name = file.input.name();
-                let (mut at, mut line) = (0, line);
-                if let (Some(split), false) = (&mut self.split, bad.is_empty()) {
-                    line = split.line(line, &file.input)?;
-                }
-                for (n, reason) in bad {
-                    let Some(record) = records.get(n) else { continue };
-                    line += memchr::memchr_iter(b'\n', &text[at..record.start]).count() as u64;
-                    at = record.start;
-                    out.reject(
-                        rejected(&text[record.clone()], &name, line)?,
-                        &format!("{name}:{line}: {reason}"),
-                    )?;
-                }
-                if let Some(batch) = batch {
-                    out.emit(skip(batch, &self.hints)?)?;
-                }
-            }
+            Step::Rows => {}
         }
         Ok(Next::Now)
     }
@@ -242,12 +218,11 @@ impl Source for Reader {
     fn stop(&mut self) -> Result<bool> {
         self.files.clear();
         // What was not handed on of a file is in the file.
-        let Some(file) = self.file.as_mut().filter(|file| !regular(&file.input)) else {
-            return Ok(false);
-        };
-        file.records.stop();
-        self.stopped = true;
-        Ok(true)
+        self.stopped = self.file.as_ref().is_some_and(|file| !regular(&file.input));
+        if let Some(waiting) = &self.waiting {
+            waiting.stop();
+        }
+        Ok(self.stopped)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
@@ -267,22 +242,4 @@ impl Source for Reader {
         };
         Snapshot::of(VERSION, &position)
     }
-}
-
-/// A line that could not be used, as a row.
-fn rejected(record: &[u8], file: &str, line: u64) -> Result<RecordBatch> {
-    let text = String::from_utf8_lossy(without_end(record));
-    let schema = Schema::new(vec![
-        Field::new("line", DataType::Utf8, false),
-        Field::new("file", DataType::Utf8, false),
-        Field::new("line_number", DataType::UInt64, false),
-    ]);
-    Ok(RecordBatch::try_new(
-        Arc::new(schema),
-        vec![
-            Arc::new(StringArray::from(vec![text.as_ref()])),
-            Arc::new(StringArray::from(vec![file])),
-            Arc::new(UInt64Array::from(vec![line])),
-        ],
-    )?)
 }

@@ -55,8 +55,6 @@ pub(crate) struct Records {
     /// Ends of whole records in `text`.
     found: VecDeque<usize>,
     at_end: bool,
-    /// Nothing more is to be read.
-    stopped: bool,
     /// The record that is being passed over, when its end has to be waited for.
     skipped: Option<Skipped>,
     /// Bytes and lines handed out.
@@ -86,7 +84,6 @@ impl Records {
             place: Place::Start,
             found: VecDeque::new(),
             at_end: false,
-            stopped: false,
             skipped: None,
             offset: 0,
             line: 1,
@@ -135,11 +132,6 @@ impl Records {
         self.at_end && self.place == Place::Quoted && self.start == self.text.len()
     }
 
-    /// Reads nothing more. What is here still comes out, and then [`Part::Wait`].
-    pub(crate) fn stop(&mut self) {
-        self.stopped = true;
-    }
-
     /// What is left of a record whose end was not read, if anything is.
     pub(crate) fn rest(&self) -> &[u8] {
         match &self.skipped {
@@ -176,10 +168,12 @@ impl Records {
                 let head = self.text[..HEAD.min(self.text.len())].to_vec();
                 return self.skip(Skipped { head, offset: self.offset, line: self.line });
             }
-            match (self.fill()?, whole) {
-                (true, _) => {}
-                (false, true) => break,
-                (false, false) => return Ok(Part::Wait),
+            match (self.fill(), whole) {
+                (Ok(true), _) => {}
+                // Whole records first; whoever asks again meets the error again.
+                (Ok(false) | Err(_), true) => break,
+                (Ok(false), false) => return Ok(Part::Wait),
+                (Err(error), false) => return Err(error),
             }
         }
         let Some(first) = self.found.front().copied() else { return Ok(Part::End) };
@@ -247,9 +241,6 @@ impl Records {
 
     /// Reads a chunk and finds the ends in it. False when it would have to be waited for.
     fn fill(&mut self) -> std::io::Result<bool> {
-        if self.stopped {
-            return Ok(false);
-        }
         let before = self.text.len();
         // Behind the end only the rest of a record is wanted.
         let left = self.until.saturating_sub(self.offset + before as u64 - self.start as u64);

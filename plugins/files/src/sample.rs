@@ -16,11 +16,14 @@ use crate::records::{Part, Records};
 pub(crate) fn first(records: &mut Records, rows: usize) -> std::io::Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     while found.len() < rows {
-        match records.next(rows - found.len(), 1 << 20)? {
+        match records.next(rows - found.len(), 1 << 20) {
             // Only files are looked at, and these need no wait.
-            Part::End | Part::Wait => break,
-            Part::TooLong { .. } => {}
-            Part::Records { records: ranges, .. } => {
+            Ok(Part::End | Part::Wait) => break,
+            // What comes before a place where compressed data is cut short is enough to look at.
+            Err(e) if found.is_empty() => return Err(e),
+            Err(_) => break,
+            Ok(Part::TooLong { .. }) => {}
+            Ok(Part::Records { records: ranges, .. }) => {
                 let text = records.text();
                 found.extend(ranges.into_iter().map(|range| text[range].to_vec()));
             }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Wake;
 
 use common::{Collected, context, reader};
+use flate2::write::GzEncoder;
 use gristmill_stage::{Next, Source};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
@@ -108,6 +109,47 @@ fn rows_are_read_as_they_come() {
 }
 
 #[test]
+fn compressed_rows_are_read_as_they_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(folder.path());
+    let mut piped = Piped::new(&json!({ "path": path, "format": "lines" }));
+    assert_eq!(piped.poll(), Next::Wait);
+    let mut writer = writer(&path);
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut text = String::new();
+    for n in 0..3 {
+        let line = format!("line {n}\n");
+        encoder.write_all(line.as_bytes()).expect("written");
+        encoder.flush().expect("flushed");
+        text += &line;
+        // In pieces, the first of which does not tell what it is.
+        let bytes = std::mem::take(encoder.get_mut());
+        let (first, second) = bytes.split_at(1);
+        writer.write_all(first).expect("written");
+        assert_eq!(piped.poll(), Next::Wait);
+        writer.write_all(second).expect("written");
+        assert_eq!(piped.wait(), Next::Wait);
+        assert_eq!(piped.out.rows().len(), n + 1);
+    }
+    writer.write_all(&encoder.finish().expect("written")).expect("written");
+    drop(writer);
+    while piped.poll() != Next::Done {
+        piped.woken.recv().expect("woken");
+    }
+    let read: Vec<Value> = text.lines().map(|line| json!({ "line": line })).collect();
+    assert_eq!(piped.out.rows(), read);
+    // A short line that could begin nothing else does not wait for more.
+    let path = folder.path().join("other");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    let mut piped = Piped::new(&json!({ "path": path, "format": "lines" }));
+    assert_eq!(piped.poll(), Next::Wait);
+    let mut writer = OpenOptions::new().write(true).open(&path).expect("a writer");
+    writer.write_all(b"a\n").expect("written");
+    assert_eq!(piped.wait(), Next::Wait);
+    assert_eq!(piped.out.rows(), [json!({ "line": "a" })]);
+}
+
+#[test]
 fn a_line_that_is_too_long_is_passed_over_however_it_comes() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = pipe(folder.path());
@@ -170,6 +212,26 @@ fn what_was_taken_comes_out_after_a_stop_and_no_more_is_taken() {
     let mut next = Piped::new(&json!({ "path": path, "format": "lines" }));
     assert_eq!(next.poll(), Next::Wait);
     assert_eq!(next.out.rows(), [json!({ "line": "f" }), json!({ "line": "c" })]);
+}
+
+#[test]
+fn what_was_taken_and_is_still_compressed_comes_out_after_a_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(folder.path());
+    let _both = OpenOptions::new().read(true).write(true).open(&path).expect("both ends");
+    let options = json!({ "path": path, "format": "lines", "compression": "gzip" });
+    let mut piped = Piped::new(&options);
+    assert_eq!(piped.poll(), Next::Wait);
+    let mut encoder = GzEncoder::new(writer(&path), flate2::Compression::fast());
+    let long = "x".repeat(1 << 20);
+    encoder.write_all(format!("{long}\n{long}\nhal").as_bytes()).expect("written");
+    encoder.flush().expect("flushed");
+    assert_eq!(piped.source.poll(&mut piped.out).expect("poll"), Next::Now);
+    assert_eq!(piped.out.rows().len(), 1);
+    assert!(piped.source.stop().expect("stopped"), "the decoder still holds a line");
+    assert_eq!(piped.poll(), Next::Done);
+    assert_eq!(piped.out.rows().len(), 2);
+    assert_eq!(common::json(&piped.out.rejected[0].0)[0]["line"], "hal");
 }
 
 #[test]

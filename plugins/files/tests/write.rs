@@ -218,7 +218,7 @@ fn option_mistakes_name_their_option() {
         (json!({ "path": "" , "format": "csv" }), "path"),
         (json!({ "path": folder.path(), "format": "csv" }), "path"),
         (json!({ "path": inside.join("out.csv") }), "path"),
-        (json!({ "path": "out.parquet" }), "format"),
+        (json!({ "path": "out.dat" }), "format"),
         (json!({ "path": "out.csv", "columns": ["n", "zzz"] }), "columns.1"),
         (json!({ "path": "out.csv", "columns": ["n", "n"] }), "columns.1"),
         (json!({ "path": "out.csv", "delimiter": "ß" }), "delimiter"),

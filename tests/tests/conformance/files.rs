@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
+use gristmill_stage::BatchTarget;
 use gristmill_testkit::conformance::Settings;
-use gristmill_testkit::rows;
+use gristmill_testkit::{Harness, rows};
 use serde_json::{Value, json};
 
 use crate::case::{Case, World};
 
 pub fn cases(world: &World) -> Vec<Case> {
     let mut cases = reads(world);
+    cases.extend(columns(world));
     cases.extend(writes(world));
+    cases.extend(other_files(world));
     cases.extend(lookups(world));
     cases
 }
@@ -107,6 +110,104 @@ fn reads(world: &World) -> Vec<Case> {
             .gives(23, 8),
         case("no lines", json!({ "path": world.file("empty.txt", "") })).gives(0, 0),
     ]
+}
+
+/// Reads of what `write` has written.
+fn columns(world: &World) -> Vec<Case> {
+    let settings = || Settings::new().seeds(8).batch(BatchTarget { rows: 4, bytes: 1 << 20 });
+    let written = |name: &str, options: Value| {
+        let mut options = options;
+        options["path"] = json!(world.path(name));
+        let kind = crate::registry().get("write").unwrap().clone();
+        let schema = table().schema();
+        let mut sink = Harness::new().build(kind.as_ref(), &options, Some(&schema)).unwrap();
+        sink.run_transform([table()]).unwrap();
+        world.path(name)
+    };
+    let parquet = written("in.parquet", json!({ "row_group": 7 }));
+    let arrow = written("in.arrow", json!({ "compression": "lz4" }));
+    let gzip = written("in.jsonl.gz", json!({}));
+    let zstd = written("in.csv.zst", json!({ "columns": ["n", "x"] }));
+    (1..=4).for_each(|n| drop(written(&format!("many-{n}.parquet"), json!({ "row_group": 11 }))));
+    let case = |title, options| Case::new("read", title, options);
+    vec![
+        case("Parquet in row groups", json!({ "path": parquet })).gives(30, 0).with(settings()),
+        case("Parquet in several files", json!({ "path": world.path("many-*.parquet") }))
+            .gives(120, 0)
+            .with(settings()),
+        case("Arrow IPC", json!({ "path": arrow })).gives(30, 0).with(settings()).alone(),
+        case("gzip", json!({ "path": gzip })).gives(30, 0).with(settings().ordered()).alone(),
+        case("Zstandard", json!({ "path": zstd })).gives(30, 0).with(settings().ordered()).alone(),
+    ]
+}
+
+/// Writes whose files are read again, and are gone afterwards.
+fn other_files(world: &World) -> Vec<Case> {
+    let case = |title, name: &str, files: &str, mut options: Value| {
+        options["path"] = json!(world.path(name));
+        let (files, name) = (world.path(files), name.to_owned());
+        let settings = Settings::new().seeds(6).effect(move || rows(&name, &files));
+        Case::new("write", title, options).on(&table()).with(settings)
+    };
+    let parted = json!({ "partition_by": ["s"], "columns": ["n", "x"], "open_files": 3 });
+    let with = |more: Value| {
+        let mut options = parted.clone();
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        options
+    };
+    let group = json!({ "row_group": 7 });
+    vec![
+        case("Parquet", "out.parquet", "out.parquet", group).gives(30, 0),
+        case("Arrow IPC", "out.arrow", "out.arrow", json!({ "compression": "zstd" })).gives(30, 0),
+        case("gzip", "out.jsonl.gz", "out.jsonl.gz", json!({})).gives(30, 0),
+        case("Zstandard", "zstd.csv.zst", "zstd.csv.zst", json!({ "columns": ["n", "x"] }))
+            .gives(30, 0),
+        case("folders by value", "by/o.jsonl", "by/s=*/*", with(json!({}))).gives(30, 0),
+        case(
+            "folders by value, in files of Parquet that roll",
+            "roll/o.parquet",
+            "roll/s=*/*",
+            with(json!({ "roll": { "rows": 4 }, "row_group": 3 })),
+        )
+        .gives(30, 0),
+        case(
+            "files that roll",
+            "files/o.csv.gz",
+            "files/*",
+            json!({ "roll": { "rows": 7 }, "columns": ["n", "x"] }),
+        )
+        .gives(30, 0),
+    ]
+}
+
+/// The rows of these files, which are then removed. A file aside that is left over is an error.
+fn rows(name: &str, files: &Path) -> Result<Vec<Value>, String> {
+    let wrong = |e: gristmill_stage::Error| format!("{name}: {e}");
+    let folder = files.parent().unwrap();
+    let folder = if folder.ends_with("s=*") { folder.parent().unwrap() } else { folder };
+    let kind = crate::registry().get("read").unwrap().clone();
+    let text = name.ends_with(".gz") || name.ends_with(".zst") || name.ends_with(".jsonl");
+    let mut options = json!({ "path": files });
+    if text {
+        options["columns"] = json!({ "n": "int64", "x": "float64" });
+    }
+    let mut source = Harness::new().build(kind.as_ref(), &options, None).map_err(wrong)?;
+    source.run_source().map_err(wrong)?;
+    let found = gristmill_testkit::json_rows(&source.into_collected().batches).map_err(wrong)?;
+    let aside = |folder: &Path| {
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).find(|name| name.contains(".tmp-"))
+    };
+    match name.contains('/') {
+        true => std::fs::remove_dir_all(folder),
+        false => std::fs::remove_file(files),
+    }
+    .map_err(|e| e.to_string())?;
+    let left = if folder.exists() { aside(folder) } else { None };
+    match left {
+        Some(left) => Err(format!("{left} is left")),
+        None => Ok(found),
+    }
 }
 
 fn table() -> RecordBatch {

@@ -11,21 +11,15 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use crate::children::{kill, of_run};
 use crate::mill::{Mill, lines, stage};
 
-/// Runs the stages while children are killed, the first of them as soon as it is there, and again
-/// without; the sorted output is the same.
-fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
-    killed_times(usize::MAX, rows, mark, stages)
+/// Kills children that may open so many files, at random, for as long as the work takes; the first of
+/// them as soon as it is there.
+pub fn killing<T>(mark: u64, work: impl FnOnce() -> T) -> T {
+    killing_times(usize::MAX, mark, work)
 }
 
-/// As [`killed`], with at most so many kills. Fewer than five never end a run, however slow its
+/// As [`killing`], with at most so many kills. Fewer than five never end a run, however slow its
 /// children start.
-fn killed_times(most: usize, rows: usize, mark: u64, stages: &[&str]) -> Report {
-    let mill = Mill::new(rows);
-    let run = |words: &str| {
-        let run = format!("run: {{ {words} }}");
-        let stages: Vec<String> = stages.iter().map(|stage| stage.replace("RUN", &run)).collect();
-        Mill::start(mill.plan("batch: { rows: 100 }", &stages)).wait()
-    };
+fn killing_times<T>(most: usize, mark: u64, work: impl FnOnce() -> T) -> T {
     let over = Arc::new(AtomicBool::new(false));
     let killer = {
         let over = over.clone();
@@ -46,10 +40,28 @@ fn killed_times(most: usize, rows: usize, mark: u64, stages: &[&str]) -> Report 
             kills
         })
     };
-    let report = run(&format!("mode: process, limits: {{ open_files: {mark} }}"));
+    let done = work();
     over.store(true, Ordering::Relaxed);
     let kills = killer.join().unwrap();
     assert!(kills > 0, "no child was seen");
+    done
+}
+
+/// Runs the stages while children are killed, and again without; the sorted output is the same.
+fn killed(rows: usize, mark: u64, stages: &[&str]) -> Report {
+    killed_times(usize::MAX, rows, mark, stages)
+}
+
+/// As [`killed`], with at most so many kills.
+fn killed_times(most: usize, rows: usize, mark: u64, stages: &[&str]) -> Report {
+    let mill = Mill::new(rows);
+    let run = |words: &str| {
+        let run = format!("run: {{ {words} }}");
+        let stages: Vec<String> = stages.iter().map(|stage| stage.replace("RUN", &run)).collect();
+        Mill::start(mill.plan("batch: { rows: 100 }", &stages)).wait()
+    };
+    let words = format!("mode: process, limits: {{ open_files: {mark} }}");
+    let report = killing_times(most, mark, || run(&words));
     assert!(matches!(report.outcome, Outcome::Done), "{:?}", report.outcome);
     let sorted = || {
         let mut rows: Vec<String> =
@@ -65,7 +77,7 @@ fn killed_times(most: usize, rows: usize, mark: u64, stages: &[&str]) -> Report 
     report
 }
 
-fn restarts(report: &Report) -> u64 {
+pub fn restarts(report: &Report) -> u64 {
     report.stages.iter().filter_map(|s| s.process.as_ref()).map(|p| p.restarts()).sum()
 }
 

@@ -12,6 +12,7 @@
 mod children;
 mod databases;
 mod deaths;
+mod files;
 mod kept;
 mod mill;
 #[path = "../../../plugins/databases/tests/common/server.rs"]

@@ -35,11 +35,16 @@ impl Mill {
             format!("{{ type: read, with: {{ path: '{}' }} }}", self.path("in.jsonl").display());
         let write =
             format!("{{ type: write, with: {{ path: '{}' }} }}", self.path("out.jsonl").display());
-        let mut yaml = format!(
-            "{head}\nrejected: '{}'\nstages:\n  - {read}\n",
-            self.path("rejected.jsonl").display()
-        );
-        for stage in stages.iter().chain([&write]) {
+        let mut all = vec![read];
+        all.extend(stages.iter().cloned().chain([write]));
+        self.plan_of(head, &all)
+    }
+
+    /// The plan of just these stages.
+    pub fn plan_of(&self, head: &str, stages: &[String]) -> Plan {
+        let rejected = self.path("rejected.jsonl");
+        let mut yaml = format!("{head}\nrejected: '{}'\nstages:\n", rejected.display());
+        for stage in stages {
             yaml += &format!("  - {stage}\n");
         }
         let plan =
