@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
+/// The byte order mark of UTF-8.
+pub(crate) const MARK: &[u8] = b"\xEF\xBB\xBF";
 /// How much is read at once.
 const CHUNK: usize = 256 << 10;
 /// How much of a record that is too long is shown.
@@ -198,10 +200,6 @@ impl Records {
             records.push(from..end);
             from = end;
         }
-        // A byte order mark belongs to no value.
-        if self.offset == 0 && self.text.starts_with(b"\xEF\xBB\xBF") {
-            records[0].start = 3;
-        }
         match self.ends {
             // Each line but half a one at the end has its line end.
             Ends::Lines => {
@@ -257,6 +255,9 @@ impl Records {
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
             read => self.at_end = read? == 0,
         }
+        if !self.unmark() {
+            return Ok(true);
+        }
         match self.ends {
             Ends::Lines => {
                 let new = &self.text[self.scanned..];
@@ -272,6 +273,18 @@ impl Records {
             self.found.push_back(self.text.len());
         }
         Ok(true)
+    }
+
+    /// Takes a byte order mark away: it belongs to no record. False while it may still come.
+    fn unmark(&mut self) -> bool {
+        if self.offset > 0 || self.scanned > 0 || self.text.is_empty() {
+            return true;
+        }
+        if self.text.starts_with(MARK) {
+            self.text.drain(..MARK.len());
+            self.offset = MARK.len() as u64;
+        }
+        self.at_end || self.offset > 0 || !MARK.starts_with(&self.text)
     }
 
     fn scan(&mut self, delimiter: u8) {

@@ -19,6 +19,7 @@ use crate::format::Format;
 use crate::options::ReadOptions;
 use crate::paths::Input;
 use crate::quotes::Quotes;
+use crate::records::MARK;
 
 /// How much is looked at together on the way to a piece.
 const CHUNK: usize = 256 << 10;
@@ -213,7 +214,11 @@ fn open(
     let file = Arc::new(file);
     let mut records = options.records(format, Box::new(From(file.clone(), 0)))?;
     let decoder = options.decoder(format, schema, input, &mut records)?;
-    let known = records.position().0;
+    // A byte order mark belongs to no record.
+    let mut mark = [0; MARK.len()];
+    let marked = file.read_at(&mut mark, 0).map_err(|e| failed(input, e))?;
+    let marked = if mark[..marked] == *MARK { MARK.len() as u64 } else { 0 };
+    let known = records.position().0.max(marked);
     let quotes = options.quotes(format)?;
     Ok(Opened { input: at, file, decoder, known, quotes, first: known, counted: (0, 0) })
 }
