@@ -165,8 +165,8 @@ impl Records {
             if self.at_end || (whole && full) {
                 break;
             }
-            // One more byte may be the first of a line end of two.
-            if !whole && self.text.len() > self.max.saturating_add(1) {
+            // Two more bytes may be a line end, or look like one at the end of a quote that is never closed.
+            if !whole && self.text.len() > self.max.saturating_add(2) {
                 let head = self.text[..HEAD.min(self.text.len())].to_vec();
                 return self.skip(Skipped { head, offset: self.offset, line: self.line });
             }
