@@ -7,6 +7,7 @@ import sys
 import time
 
 engine, path = sys.argv[1], sys.argv[2]
+ending = path.rsplit(".", 1)[1]
 
 
 def duckdb():
@@ -14,15 +15,20 @@ def duckdb():
 
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
+    columns = "columns = {host: 'VARCHAR', status: 'BIGINT', bytes: 'BIGINT', latency_ms: 'DOUBLE'}"
+    source = {
+        "jsonl": f"read_json(?, format = 'newline_delimited', {columns})",
+        "csv": "read_csv(?)",
+        "parquet": "read_parquet(?)",
+    }[ending]
 
     def job():
         return connection.execute(
-            """
+            f"""
             WITH groups AS (
                 SELECT host, status, count(*) AS n, sum(bytes) AS bytes,
                        approx_quantile(latency_ms, 0.95) AS p95
-                FROM read_json(?, format = 'newline_delimited', columns = {
-                    host: 'VARCHAR', status: 'BIGINT', bytes: 'BIGINT', latency_ms: 'DOUBLE'})
+                FROM {source}
                 GROUP BY host, status)
             SELECT sum(n), sum(bytes), sum(n) FILTER (status >= 500) / sum(n), max(p95) FROM groups
             """,
@@ -35,9 +41,11 @@ def duckdb():
 def polars():
     import polars as pl
 
+    scan = {"jsonl": pl.scan_ndjson, "csv": pl.scan_csv, "parquet": pl.scan_parquet}[ending]
+
     def job():
         groups = (
-            pl.scan_ndjson(path)
+            scan(path)
             .group_by("host", "status")
             .agg(pl.len().alias("n"), pl.sum("bytes"), pl.quantile("latency_ms", 0.95))
             .collect(engine="streaming")

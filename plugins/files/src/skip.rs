@@ -53,7 +53,8 @@ fn test(column: &ArrayRef, test: &Test) -> Result<Option<BooleanArray>, ArrowErr
     }
 }
 
-fn is(
+/// For which values of a column it is true; none if it cannot be told.
+pub(crate) fn is(
     column: &ArrayRef,
     relation: Relation,
     value: &Constant,

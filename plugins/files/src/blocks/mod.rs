@@ -3,6 +3,7 @@
 //! A format is a file here, an implementation of [`Blocks`], and a line in [`open`].
 
 mod arrow;
+mod bounds;
 mod parquet;
 mod reader;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
-use gristmill_stage::{BatchTarget, Error, Result};
+use gristmill_stage::{BatchTarget, Comparison, Error, Result};
 
 pub(crate) use self::reader::build;
 use crate::current::regular;
@@ -24,6 +25,11 @@ use crate::plain;
 pub(crate) trait Blocks: Send {
     /// How many blocks it has.
     fn count(&self) -> usize;
+
+    /// Whether a row of that block may be one for which all of these are true. `false` is sure.
+    fn may_hold(&self, _block: usize, _hints: &[Comparison]) -> bool {
+        true
+    }
 
     /// Goes to a row of a block.
     fn start(&mut self, block: usize, row: u64) -> Result<()>;

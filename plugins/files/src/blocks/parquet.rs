@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BatchTarget, Error, Result};
+use gristmill_stage::{BatchTarget, Comparison, Error, Result};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::{Blocks, fit, projection};
+use super::{Blocks, bounds, fit, projection};
 use crate::plain;
 
 /// A Parquet file.
@@ -129,6 +129,11 @@ impl Parquet {
 impl Blocks for Parquet {
     fn count(&self) -> usize {
         self.metadata.metadata().num_row_groups()
+    }
+
+    fn may_hold(&self, block: usize, hints: &[Comparison]) -> bool {
+        let group = self.metadata.metadata().row_group(block);
+        hints.iter().all(|hint| bounds::may_hold(&self.metadata, group, hint))
     }
 
     fn start(&mut self, block: usize, row: u64) -> Result<()> {

@@ -108,8 +108,13 @@ impl Reader {
             }
         };
         let count = open.blocks.count();
-        while self.block < count && !self.is_mine(self.block) {
-            self.block += 1;
+        // A block that was begun is gone on with; the others may be of no use.
+        while self.block < count
+            && !open.begun
+            && !(self.is_mine(self.block)
+                && contained(|| Ok(open.blocks.may_hold(self.block, &self.hints)))?)
+        {
+            (self.block, self.row) = (self.block + 1, 0);
         }
         if self.block >= count {
             (self.number, self.block, self.row) = (self.number + 1, 0, 0);

@@ -1,8 +1,10 @@
-//! Access logs in JSON lines: by host and status the count, the bytes and the 95th percentile of the
-//! latency, and the share of errors; beside DuckDB, Polars and Bytewax, if the Python of
-//! `RIVALS_PYTHON` has them.
+//! Access logs in JSON lines, CSV or Parquet: by host and status the count, the bytes and the 95th
+//! percentile of the latency, and the share of errors; beside DuckDB, Polars and Bytewax, if the Python
+//! of `RIVALS_PYTHON` has them.
 //!
 //! `RIVALS_PYTHON=python3 cargo run --release -p gristmill-benchmarks --bin logs [LINES [FORMAT]]`
+//!
+//! FORMAT is `jsonl`, `csv` or `parquet`.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -35,18 +37,21 @@ fn main() {
     }
     let lines = arguments.first().map_or(LINES, |lines| lines.parse().expect("LINES is a number"));
     let format = arguments.get(1).map_or("jsonl", String::as_str);
-    let (whole, tenth) = (logs(lines, format), logs(lines / 10, format));
+    let whole = logs(lines, format);
     let own = std::env::current_exe().expect("own path");
     let gristmill = |workers: &str| {
         let mut command = Command::new(&own);
         command.arg(ONCE).arg(&whole).arg(workers);
         command
     };
+    let mut one_core = Command::new("taskset");
+    one_core.args(["--cpu-list", "0"]).arg(&own).arg(ONCE).arg(&whole).arg("1");
     let mut sides = vec![
+        ("gristmill, all on one core", lines, one_core),
         ("gristmill, 1 read worker", lines, gristmill("1")),
         ("gristmill, 2 read workers", lines, gristmill("2")),
     ];
-    if let (Ok(python), "jsonl") = (std::env::var("RIVALS_PYTHON"), format) {
+    if let Ok(python) = std::env::var("RIVALS_PYTHON") {
         let rival = |engine: &str, file: &Path| {
             let mut command = Command::new(&python);
             command.args(["-c", RIVALS, engine]).arg(file);
@@ -55,7 +60,10 @@ fn main() {
         sides.push(("duckdb", lines, rival("duckdb", &whole)));
         sides.push(("polars", lines, rival("polars", &whole)));
         // Bytewax is so much slower that a tenth of the lines tells its rate.
-        sides.push(("bytewax, a tenth", lines / 10, rival("bytewax", &tenth)));
+        if format == "jsonl" {
+            let tenth = logs(lines / 10, format);
+            sides.push(("bytewax, a tenth", lines / 10, rival("bytewax", &tenth)));
+        }
     }
     let size = std::fs::metadata(&whole).map_or(0, |file| file.len());
     println!("{lines} lines of access log as {format}, {} MiB, medians of {REPEAT}", size >> 20);
@@ -103,6 +111,13 @@ fn once(command: &mut Command) -> Ran {
 fn job(file: &Path, workers: &str) {
     let groups =
         std::env::temp_dir().join(format!("gristmill-groups-{}.jsonl", std::process::id()));
+    // A Parquet file says itself which columns it has.
+    let columns = match file.extension().is_some_and(|ending| ending == "parquet") {
+        true => "",
+        false => {
+            "      columns: { host: string, status: int64, bytes: int64, latency_ms: float64 }"
+        }
+    };
     let yaml = format!(
         r#"
 stages:
@@ -111,7 +126,7 @@ stages:
     run: {{ mode: pooled, workers: {workers} }}
     with:
       path: {}
-      columns: {{ host: string, status: int64, bytes: int64, latency_ms: float64 }}
+{columns}
   - name: groups
     type: aggregate
     run: {{ mode: pooled }}
@@ -152,6 +167,17 @@ stages:
 fn logs(lines: u64, format: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("gristmill-logs-{lines}.{format}"));
     if path.exists() {
+        return path;
+    }
+    if format == "parquet" {
+        let jsonl = logs(lines, "jsonl");
+        let yaml = format!(
+            "stages:\n  - {{ name: lines, type: read, with: {{ path: {} }} }}\n  \
+             - {{ name: out, type: write, with: {{ path: {} }} }}\n",
+            jsonl.display(),
+            path.display()
+        );
+        drop(run(&yaml, &built_in()));
         return path;
     }
     let part = path.with_extension("part");

@@ -24,7 +24,7 @@ fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let site = Site::start();
     let registry = built_in();
-    let pipeline = |mode: &str| {
+    let pipeline = |mode: &str, more: &str| {
         format!(
             r#"
 stages:
@@ -36,9 +36,9 @@ stages:
     with:
       format: html
       fields:
-        title: {{ css: "h1" }}
-        price: {{ css: ".price", type: float64 }}
-        category: {{ css: "[data-category]", attr: data-category }}
+        title: {{ css: "h1{more}" }}
+        price: {{ css: ".price{more}", type: float64 }}
+        category: {{ css: "[data-category]{more}", attr: data-category }}
   - name: prices
     type: aggregate
     with:
@@ -49,7 +49,9 @@ stages:
             site.base
         )
     };
-    let (pooled, threaded) = (pipeline("pooled"), pipeline("threaded"));
+    // The same elements, but nothing that is found without a tree.
+    let tree = pipeline("pooled", ":not(#x)");
+    let (pooled, threaded) = (pipeline("pooled", ""), pipeline("threaded", ""));
     compare(
         "20,000 pages of 10 KiB: fetch, three fields, group by category",
         PAGES as f64,
@@ -57,6 +59,7 @@ stages:
         3,
         vec![
             Side::new("reqwest + scraper, by hand", || by_hand(&site.base)),
+            Side::new("gristmill, with a tree", || drop(run(&tree, &registry))),
             Side::new("gristmill, parse pooled", || drop(run(&pooled, &registry))),
             Side::new("gristmill, parse threaded", || drop(run(&threaded, &registry))),
         ],
