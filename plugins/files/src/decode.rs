@@ -10,7 +10,7 @@ use gristmill_stage::Result;
 
 use crate::fast::{Fast, Way};
 use crate::records::MARK;
-use crate::{exact, object, reason};
+use crate::{exact, fields, object, reason};
 
 /// How the records of one file become rows of the output schema.
 pub(crate) enum Decoder {
@@ -63,8 +63,33 @@ impl Csv {
         })
     }
 
-    /// Decodes whole records; all of them or none.
-    pub(crate) fn decode(&self, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
+    /// The same for a file with just the columns of the output.
+    pub(crate) fn narrowed(&self) -> Self {
+        let (schema, projection) = (self.schema.clone(), (0..self.projection.len()).collect());
+        Self { file: schema.clone(), projection, delimiter: self.delimiter, schema }
+    }
+
+    /// Decodes records that follow one another; all of them or none.
+    fn decode(
+        &self,
+        text: &[u8],
+        records: &[Range<usize>],
+        rows: usize,
+    ) -> Result<RecordBatch, String> {
+        let (width, wanted) = (self.file.fields().len(), self.projection.as_slice());
+        // A line is text or is none, also where nobody looks.
+        if (1..width).contains(&wanted.len())
+            && simdutf8::basic::from_utf8(block(text, records)).is_ok()
+            && let Some(narrow) = fields::narrow(text, records, self.delimiter, width, wanted)
+            && let Ok(batch) = self.narrowed().whole(&narrow, rows)
+        {
+            return Ok(batch);
+        }
+        self.whole(block(text, records), rows)
+    }
+
+    /// Decodes the text of records; all of them or none.
+    pub(crate) fn whole(&self, text: &[u8], rows: usize) -> Result<RecordBatch, String> {
         let batch = self.read(text, rows, &self.file)?;
         if exact::has_infinity(&batch) {
             let texts = self.read(text, rows, &exact::numbers_as_text(&self.file))?;
@@ -260,10 +285,10 @@ impl Decoder {
     /// Decodes records that follow one another; all of them or none. The error is what the reader
     /// says.
     fn block(&self, text: &[u8], records: &[Range<usize>]) -> Result<RecordBatch, String> {
-        let block = match (records.first(), records.last()) {
-            (Some(first), Some(last)) => &text[first.start..last.end],
-            _ => return Ok(RecordBatch::new_empty(self.schema().clone())),
-        };
+        if records.is_empty() {
+            return Ok(RecordBatch::new_empty(self.schema().clone()));
+        }
+        let block = block(text, records);
         let count = |blank: fn(&[u8]) -> bool| {
             records.iter().filter(|record| !blank(&text[(*record).clone()])).count()
         };
@@ -271,7 +296,7 @@ impl Decoder {
             Self::Lines { schema } => return lines(schema, text, block.len(), records),
             Self::Csv(csv) => {
                 let rows = count(|record| record.iter().all(|byte| matches!(byte, b'\r' | b'\n')));
-                (csv.decode(block, rows)?, rows)
+                (csv.decode(text, records, rows)?, rows)
             }
             Self::Jsonl(jsonl) => {
                 let rows = count(|record| record.iter().all(u8::is_ascii_whitespace));
@@ -282,6 +307,14 @@ impl Decoder {
             true => Ok(batch),
             false => Err("lines and values do not match".to_owned()),
         }
+    }
+}
+
+/// The text of records that follow one another.
+fn block<'a>(text: &'a [u8], records: &[Range<usize>]) -> &'a [u8] {
+    match (records.first(), records.last()) {
+        (Some(first), Some(last)) => &text[first.start..last.end],
+        _ => &[],
     }
 }
 

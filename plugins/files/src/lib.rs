@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 mod exact;
 mod fast;
+mod fields;
 mod follow;
 mod format;
 mod layout;

@@ -35,7 +35,7 @@ fn of_csv(csv: &Csv, record: &[u8]) -> Option<String> {
         return Some(format!("the line has {values}, the file has {columns}"));
     }
     csv.schema.fields().iter().enumerate().find_map(|(at, field)| {
-        csv.column(at).ok()?.decode(record, 1).err()?;
+        csv.column(at).ok()?.whole(record, 1).err()?;
         let value = values.get(csv.projection[at])?;
         Some(unfit(field.name(), value, field.data_type()))
     })
