@@ -1,12 +1,16 @@
 //! What the benchmarks share: samples, medians, a table, and pipelines run in this process by the
 //! same code as the command.
 
+mod python;
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gristmill_config::{Source, Variables, load};
 use gristmill_runtime::{Outcome, Report, Run, RunOptions, WorkerCommand};
 use gristmill_stage::Registry;
+
+pub use python::python;
 
 /// One side of a comparison: a name, and how to run it once.
 pub struct Side<'a> {

@@ -1,17 +1,17 @@
 //! Access logs in JSON lines, CSV or Parquet: by host and status the count, the bytes and the 95th
-//! percentile of the latency, and the share of errors; beside DuckDB, Polars and Bytewax, if the Python
-//! of `RIVALS_PYTHON` has them.
+//! percentile of the latency, and the share of errors; beside DuckDB, Polars and Bytewax, which are
+//! installed from PyPI.
 //!
-//! `RIVALS_PYTHON=python3 cargo run --release -p gristmill-benchmarks --bin logs [LINES [FORMAT]]`
+//! `cargo run --release -p gristmill-benchmarks --bin logs [LINES [FORMAT [alone]]]`
 //!
-//! FORMAT is `jsonl`, `csv` or `parquet`.
+//! FORMAT is `jsonl`, `csv` or `parquet`; `alone` leaves the rivals out.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use gristmill_benchmarks::{built_in, run};
+use gristmill_benchmarks::{built_in, python, run};
 use serde_json::Value;
 
 const LINES: u64 = 5_000_000;
@@ -51,7 +51,8 @@ fn main() {
         ("gristmill, 1 read worker", lines, gristmill("1")),
         ("gristmill, 2 read workers", lines, gristmill("2")),
     ];
-    if let Ok(python) = std::env::var("RIVALS_PYTHON") {
+    let alone = arguments.get(2).is_some_and(|word| word == "alone");
+    if !alone && let Some(python) = python(&["duckdb", "polars", "bytewax"]) {
         let rival = |engine: &str, file: &Path| {
             let mut command = Command::new(&python);
             command.args(["-c", RIVALS, engine]).arg(file);

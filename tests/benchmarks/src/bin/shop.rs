@@ -1,15 +1,16 @@
 //! The whole quickstart on 20,000 pages: fetch, three fields by CSS, mean and 95th percentile by
 //! category; beside a hand-written reqwest + scraper + HashMap program with two parser threads, and
-//! beside Scrapy, if the Python of `SCRAPY_PYTHON` has it.
+//! beside Scrapy, which is installed from PyPI.
 //!
 //! `cargo run --release -p gristmill-benchmarks --bin shop`
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
-use gristmill_benchmarks::{Side, Site, built_in, compare, run};
+use gristmill_benchmarks::{Side, Site, built_in, compare, python, run};
 use scraper::{Html, Selector};
 
 const PAGES: usize = 20_000;
@@ -64,7 +65,7 @@ stages:
             Side::new("gristmill, parse threaded", || drop(run(&threaded, &registry))),
         ],
     );
-    if let Ok(python) = std::env::var("SCRAPY_PYTHON") {
+    if let Some(python) = python(&["scrapy"]) {
         // Scrapy is so much slower that a tenth of the pages tells its rate.
         let pages = PAGES / 10;
         compare(
@@ -136,7 +137,7 @@ fn by_hand(base: &str) {
 }
 
 #[expect(clippy::expect_used, reason = "a benchmark that does not run must not print figures")]
-fn scrapy(python: &str, base: &str, pages: usize) {
+fn scrapy(python: &Path, base: &str, pages: usize) {
     let status = Command::new(python)
         .args(["-c", SPIDER, base, &pages.to_string(), &CONCURRENCY.to_string()])
         .status()
