@@ -103,6 +103,12 @@ pub fn cases(_: &World) -> Vec<Case> {
             } }),
         )
         .gives(4, 0),
+        case("the most frequent values", json!({ "group_by": ["size"], "select": {
+            "few": "approx_top_k(text, 2, 3)",
+            "all": "approx_top_k(n % 7, 7)",
+            "some": "approx_top_k(price, 1, 1) FILTER (WHERE n > 5)",
+        } }))
+        .gives(4, 0),
         // Times begin anew in the second half: only those of the last window are not too late.
         Case::new("aggregate", "windows, and rows that come too late", json!({
             "window": { "time": "at", "size": "10s" },

@@ -1,6 +1,7 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
 mod emissions;
+mod frequent;
 mod groups;
 mod keys;
 mod partials;
@@ -14,6 +15,7 @@ mod slot;
 mod split;
 mod stage;
 mod table;
+mod top_k;
 mod window;
 mod windowed;
 
@@ -29,6 +31,7 @@ use crate::options::{GroupBy, Named, Select};
 use plan::Prepared;
 use session_stage::SessionStage;
 use stage::AggregateStage;
+pub(crate) use top_k::ApproxTopK;
 use window::Extent;
 pub use window::{Late, WindowOptions};
 use windowed::WindowedStage;
