@@ -60,7 +60,7 @@ impl ApproxTopK {
             "How many counters to keep for each group, at least `k` and at most 1000000: a constant. Left \
              out, there are 20 times `k`, and 200 at the least. Up to twice as many values are held.",
         )
-        .with_sql_example("approx_top_k(path, 3)")
+        .with_sql_example("> SELECT approx_top_k(path, 3) FROM requests;")
         .build();
         Self { signature: Signature::user_defined(Volatility::Immutable), documentation }
     }
