@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -28,10 +29,10 @@ fn select(expression: &str) -> Value {
 #[test]
 fn the_most_frequent_come_first() {
     let rows = texts(&[Some("b"), Some("a"), None, Some("c"), Some("b"), Some("a"), None, None]);
-    let out = run("aggregate", select("approx_top_k(v, 2)"), &[rows.clone()]);
+    let out = run("aggregate", select("approx_top_k(v, 2)"), from_ref(&rows));
     assert_eq!(out.rows(), ["[{value: a, count: 2, error: 0}, {value: b, count: 2, error: 0}]"]);
     let filtered = select("approx_top_k(v, 5) FILTER (WHERE v <> 'a')");
-    let out = run("aggregate", filtered, &[rows.clone()]);
+    let out = run("aggregate", filtered, from_ref(&rows));
     assert_eq!(out.rows(), ["[{value: b, count: 2, error: 0}, {value: c, count: 1, error: 0}]"]);
     let out = run("aggregate", select("approx_top_k(v, 5)"), &[rows.slice(0, 0)]);
     assert_eq!(out.rows(), ["[]"]);
