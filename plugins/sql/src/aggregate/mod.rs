@@ -1,28 +1,38 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
+mod emissions;
+mod frequent;
 mod groups;
 mod keys;
+mod partials;
 mod plan;
 mod quantiles;
 mod rest;
+mod session_stage;
+mod sessions;
 mod sketch;
 mod slot;
 mod split;
 mod stage;
 mod table;
+mod top_k;
 mod window;
 mod windowed;
 
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
+use gristmill_stage::option::Time;
 use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::options::{GroupBy, Named, Select};
 use plan::Prepared;
+use session_stage::SessionStage;
 use stage::AggregateStage;
+pub(crate) use top_k::ApproxTopK;
+use window::Extent;
 pub use window::{Late, WindowOptions};
 use windowed::WindowedStage;
 
@@ -47,6 +57,13 @@ pub struct AggregateOptions {
     /// `window_end`, which is not part of the window. With several workers, each closes its windows
     /// by the times of its own rows.
     window: Option<WindowOptions>,
+    /// For input that goes on without an end: all results so far are emitted each so often (`10s`),
+    /// and once more at the end. They are of all rows up to then, not only of those since the last
+    /// results; when no row has come since, there are none. Before the other columns there are
+    /// `emitted_at`, the time at which they were due, which is a multiple of `every` since 1970-01-01
+    /// 00:00 UTC, and `is_final`: true of the results at the end and, with `window`, of those of a
+    /// window that is closed, whose `emitted_at` is the time of that. Each worker emits its own groups.
+    every: Option<Time>,
     /// The most groups that one worker holds. More end the run with an error.
     #[serde(default = "default_max_groups")]
     #[schemars(range(min = 1))]
@@ -69,7 +86,7 @@ impl StageSpec for Aggregate {
     const ROLE: Role = Role::Transform;
     const EXAMPLE: &'static str = "name: prices\ntype: aggregate\nwith:\n  group_by: [category]\n  select:\n    n: count(*)\n    mean: avg(price)\n    p95: approx_percentile_cont(price, 0.95)\n";
     const INPUT: &'static str = "any; the expressions name their columns";
-    const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed: the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
+    const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed, and as often as `every` says: when it was emitted, the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
 
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =
@@ -92,7 +109,14 @@ impl StageSpec for Aggregate {
     fn build(options: AggregateOptions, context: BuildContext) -> Result<Stage> {
         let prepared = Prepared::new(&options, context.input(), context.clock().wall())?;
         Ok(match prepared.window.clone() {
-            Some(window) => Stage::transform(WindowedStage::new(prepared, window, &context)?),
+            Some(window) => match window.extent {
+                Extent::Sliding(sliding) => {
+                    Stage::transform(WindowedStage::new(prepared, window, sliding, &context)?)
+                }
+                Extent::Session(gap) => {
+                    Stage::transform(SessionStage::new(prepared, window, gap, &context)?)
+                }
+            },
             None => Stage::transform(AggregateStage::new(prepared, &context)?),
         })
     }

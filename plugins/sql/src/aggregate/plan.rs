@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::Column;
@@ -15,6 +15,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::aggregate::LoweredAggregateBuilder;
 use gristmill_stage::{Error, Result};
 
+use super::emissions::{self, EMITTED, FINAL};
 use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
 use super::table::GroupTable;
@@ -37,11 +38,13 @@ pub(crate) struct Prepared {
     pub(crate) key_types: Vec<DataType>,
     /// The aggregates.
     pub(crate) slots: Vec<SlotPlan>,
-    /// Keys and results of the aggregates, as they are before the last step; the bounds of the
-    /// window before them.
+    /// Keys and results of the aggregates, as they are before the last step. Before them, what is
+    /// said of the emission, and the bounds of the window.
     pub(crate) gathered: SchemaRef,
     /// The windows, of which the time is evaluated after all that the groups need.
     pub(crate) window: Option<Window>,
+    /// How often results are emitted while the input goes on.
+    pub(crate) every: Option<Duration>,
     /// What is computed of them for the columns after the keys.
     pub(crate) finals: Vec<Compiled>,
     /// The types of what is evaluated.
@@ -63,7 +66,9 @@ impl Prepared {
         let scope = Scope::new(&functions, Arc::clone(input), now)?;
         let window = options.window.as_ref().map(|window| Window::new(window, &scope));
         let window = window.transpose()?;
-        let bounds: Vec<_> = window.iter().flat_map(Window::fields).collect();
+        let every = emissions::period(options.every)?;
+        let emission = every.iter().flat_map(|_| emissions::fields());
+        let bounds: Vec<_> = emission.chain(window.iter().flat_map(Window::fields)).collect();
         let (keys, mut inputs) = keys(&options.group_by, &scope)?;
         check_names(&bounds, &keys, options)?;
         let times = window.iter().map(|window| &window.time);
@@ -113,6 +118,7 @@ impl Prepared {
             slots: slots.into_iter().map(|(slot, _)| slot).collect(),
             gathered,
             window,
+            every,
             finals,
             output: Arc::new(Schema::new(fields)),
             max_groups: usize::try_from(options.max_groups).unwrap_or(usize::MAX),
@@ -123,8 +129,8 @@ impl Prepared {
 impl Prepared {
     /// The columns of the keys and of the results of the aggregates.
     pub(crate) fn results(&self) -> &[FieldRef] {
-        let bounds = if self.window.is_some() { 2 } else { 0 };
-        &self.gathered.fields()[bounds..]
+        let fields = self.gathered.fields();
+        &fields[fields.len() - self.key_types.len() - self.slots.len()..]
     }
 
     /// The columns of the keys.
@@ -139,13 +145,13 @@ fn check_names(bounds: &[FieldRef], keys: &[FieldRef], options: &AggregateOption
     if let Some(key) = keys.iter().find(|key| has(bounds, key.name())) {
         return Err(Error::option(
             "group_by",
-            format!("`{}` is a column of the window", key.name()),
+            format!("`{}` is a column of {}", key.name(), owner(key.name())),
         )
         .help("give it another name"));
     }
     for (name, _) in &options.select.0 {
         let of = if has(bounds, name) {
-            "the window"
+            owner(name)
         } else if has(keys, name) {
             "`group_by`"
         } else {
@@ -158,6 +164,11 @@ fn check_names(bounds: &[FieldRef], keys: &[FieldRef], options: &AggregateOption
         .help("give it another name"));
     }
     Ok(())
+}
+
+/// What a column before those of `group_by` belongs to.
+fn owner(name: &str) -> &'static str {
+    if name == EMITTED || name == FINAL { "`every`" } else { "the window" }
 }
 
 fn check(options: &AggregateOptions) -> Result<()> {
