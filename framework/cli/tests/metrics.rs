@@ -112,3 +112,41 @@ fn metrics_are_there_and_promtool_finds_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// Names and types, as a page of the documentation has them in its table.
+fn told(page: &str) -> BTreeMap<String, String> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (name, rest) = row.split_once("` | ").unwrap();
+        (name.to_owned(), rest.split(" |").next().unwrap().to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn every_metric_is_on_its_page_and_no_other() {
+    let place = Place::new();
+    place.write(
+        "pipeline.yaml",
+        "stages:\n  - { type: generate, with: { url: 'demo:/item/{n}?delay=1h', count: 3 } }\n  \
+         - { type: fetch, run: { mode: process }, with: { timeout: 1h, read_timeout: 1h } }\n  - { type: discard }\n",
+    );
+    let mut child = place
+        .command(&["run", "pipeline.yaml", "--metrics", "0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = lines.find(|line| line.as_ref().unwrap().contains("metrics at")).unwrap().unwrap();
+    let addr = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let text = get(&addr, "/metrics").1;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let served: BTreeMap<String, String> = types
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect();
+    assert_eq!(served, told(include_str!("../../runtime/METRICS.md")));
+}

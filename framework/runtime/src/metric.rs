@@ -43,3 +43,15 @@ pub const PROCESS_CPU: &str = "gristmill_stage_process_cpu_seconds_total";
 pub const PROCESS_MEMORY: &str = "gristmill_stage_process_resident_memory_bytes";
 /// The most bytes that one child process of the stage had resident.
 pub const PROCESS_PEAK: &str = "gristmill_stage_process_resident_memory_peak_bytes";
+/// Always one; its label `version` says which Gristmill runs.
+pub const BUILD: &str = "gristmill_build_info";
+/// Processor seconds of the whole program, its child processes apart.
+pub const OWN_CPU: &str = "process_cpu_seconds_total";
+/// Bytes resident in the whole program, its child processes apart.
+pub const OWN_MEMORY: &str = "process_resident_memory_bytes";
+/// When the program was started, in seconds since 1970.
+pub const OWN_START: &str = "process_start_time_seconds";
+/// Files that the program has open.
+pub const OWN_FILES: &str = "process_open_fds";
+/// Files that it may have open.
+pub const OWN_FILES_LIMIT: &str = "process_max_fds";

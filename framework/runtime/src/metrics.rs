@@ -13,11 +13,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use crate::meter::CallObserver;
 use crate::metric::{
-    BATCH_DURATION, BATCHES_IN, BATCHES_OUT, BLOCKED, BUSY, BYTES_IN, BYTES_OUT, DEATHS, ERRORS,
-    PROCESS_CPU, PROCESS_MEMORY, PROCESS_PEAK, QUEUE_BYTES, QUEUE_BYTES_LIMIT, QUEUE_ROWS,
-    QUEUE_ROWS_LIMIT, REJECTED, ROWS_IN, ROWS_OUT, WAITING, WORKERS,
+    BATCH_DURATION, BATCHES_IN, BATCHES_OUT, BLOCKED, BUILD, BUSY, BYTES_IN, BYTES_OUT, DEATHS,
+    ERRORS, OWN_CPU, OWN_FILES, OWN_FILES_LIMIT, OWN_MEMORY, OWN_START, PROCESS_CPU,
+    PROCESS_MEMORY, PROCESS_PEAK, QUEUE_BYTES, QUEUE_BYTES_LIMIT, QUEUE_ROWS, QUEUE_ROWS_LIMIT,
+    REJECTED, ROWS_IN, ROWS_OUT, WAITING, WORKERS,
 };
-use crate::process::{DeathClass, ProcessStatus};
+use crate::process::{DeathClass, ProcessStatus, Program};
 use crate::run::Board;
 use crate::status::Sum;
 
@@ -65,6 +66,22 @@ const METRICS: &[(&str, Type, Option<Unit>, &str)] = &[
         None,
         "The most bytes that one child process of the stage had resident.",
     ),
+    (BUILD, Type::Gauge, None, "Always one; its label `version` says which Gristmill runs."),
+    (
+        OWN_CPU,
+        Type::Gauge,
+        None,
+        "Processor seconds of the whole program, its child processes apart.",
+    ),
+    (
+        OWN_MEMORY,
+        Type::Gauge,
+        None,
+        "Bytes resident in the whole program, its child processes apart.",
+    ),
+    (OWN_START, Type::Gauge, None, "When the program was started, in seconds since 1970."),
+    (OWN_FILES, Type::Gauge, None, "Files that the program has open."),
+    (OWN_FILES_LIMIT, Type::Gauge, None, "Files that it may have open."),
 ];
 
 /// Upper bounds of the duration histogram, in seconds: 10 µs to 10 s, about three to a decade.
@@ -175,13 +192,33 @@ impl Source {
                 self.read_queue(plan, edge);
             }
         }
+        self.read_program();
         let mut text = self.metrics.handle.render();
         // The recorder knows counters of whole numbers only, so seconds are set as gauges; they
         // only grow, and Prometheus must know.
-        for name in [BUSY, WAITING, BLOCKED, PROCESS_CPU] {
+        for name in [BUSY, WAITING, BLOCKED, PROCESS_CPU, OWN_CPU] {
             text = text.replace(&format!("# TYPE {name} gauge"), &format!("# TYPE {name} counter"));
         }
         text
+    }
+
+    /// The whole program, under the names that Prometheus has for every program.
+    fn read_program(&self) {
+        let version = vec![Label::new("version", env!("CARGO_PKG_VERSION"))];
+        self.metrics.gauge(BUILD, version, 1.0);
+        let program = Program::of_this();
+        let gauges = [
+            (OWN_CPU, Some(program.cpu.as_secs_f64())),
+            (OWN_MEMORY, Some(program.memory as f64)),
+            (OWN_START, program.started),
+            (OWN_FILES, program.files.map(|files| files as f64)),
+            (OWN_FILES_LIMIT, program.files_limit.map(|files| files as f64)),
+        ];
+        for (name, value) in gauges {
+            if let Some(value) = value {
+                self.metrics.gauge(name, Vec::new(), value);
+            }
+        }
     }
 
     fn read_stage(&self, plan: &Plan, stage: StageId) {

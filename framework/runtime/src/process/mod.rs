@@ -30,6 +30,7 @@ use tokio::runtime::Handle;
 
 pub use command::WorkerCommand;
 pub use death::DeathClass;
+pub(crate) use proc::Program;
 pub use serve::worker;
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;

@@ -16,6 +16,44 @@ pub(crate) fn cpu(pid: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64))
 }
 
+/// What `/proc` says of the program that runs.
+pub(crate) struct Program {
+    pub(crate) cpu: Duration,
+    pub(crate) memory: u64,
+    /// Seconds since 1970.
+    pub(crate) started: Option<f64>,
+    pub(crate) files: Option<usize>,
+    /// None if there is no limit.
+    pub(crate) files_limit: Option<u64>,
+}
+
+impl Program {
+    /// This very program, now.
+    pub(crate) fn of_this() -> Self {
+        let own = own();
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        Self {
+            cpu: Duration::from_nanos(own.cpu),
+            memory: own.memory,
+            started: started(),
+            // The folder that is read is open for that long.
+            files: fs::read_dir("/proc/self/fd").ok().map(|open| open.count().saturating_sub(1)),
+            files_limit: limit.current,
+        }
+    }
+}
+
+/// The kernel counts in ticks from when it started itself.
+fn started() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: u64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let kernel = fs::read_to_string("/proc/stat").ok()?;
+    let boot = kernel.lines().find_map(|line| line.strip_prefix("btime "))?.trim();
+    let boot: f64 = boot.parse().ok()?;
+    Some(boot + ticks as f64 / clock_ticks_per_second().max(1) as f64)
+}
+
 /// What this process knows of itself.
 pub(crate) fn own() -> Heartbeat {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
