@@ -31,11 +31,18 @@ pub trait Kind: Send + Sync {
 }
 
 /// A [`StageSpec`] as a [`Kind`].
-pub(crate) struct Typed<S>(PhantomData<fn() -> S>);
+pub struct Typed<S>(PhantomData<fn() -> S>);
 
 impl<S> Typed<S> {
-    pub(crate) fn new() -> Self {
+    /// The kind that `S` specifies.
+    pub const fn new() -> Self {
         Self(PhantomData)
+    }
+}
+
+impl<S> Default for Typed<S> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
