@@ -28,6 +28,19 @@ pub trait Kind: Send + Sync {
     fn plan(&self, options: &Value, input: Option<&SchemaRef>) -> Result<Planned>;
     /// See [`StageSpec::build`].
     fn build(&self, options: &Value, context: BuildContext) -> Result<Stage>;
+    /// Who brings the kind; nobody, if it is built in.
+    fn provider(&self) -> Option<&Provider> {
+        None
+    }
+}
+
+/// Who brings a kind that is not built in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// The file or the program, for people.
+    pub name: String,
+    /// What another process needs to find the kind again.
+    pub data: Value,
 }
 
 /// A [`StageSpec`] as a [`Kind`].

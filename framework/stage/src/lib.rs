@@ -37,7 +37,7 @@ mod traits;
 pub use comparison::{Comparison, Constant, Relation, Test};
 pub use context::{BatchTarget, BuildContext, Clock, Origins, Redact, SystemClock};
 pub use error::{Error, ErrorKind, Result};
-pub use kind::{Kind, Typed};
+pub use kind::{Kind, Provider, Typed};
 pub use lineage::Lineage;
 pub use registry::Registry;
 pub use snapshot::{Snapshot, State};
