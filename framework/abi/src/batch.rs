@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow_array::ffi::from_ffi_and_data_type;
 use arrow_array::{Array, RecordBatch, RecordBatchOptions, StructArray};
+use arrow_data::ArrayData;
 use arrow_schema::{DataType, Schema, SchemaRef};
 use gristmill_stage::{Error, Result};
 
 use crate::check::check;
+use crate::plain::plain_schema;
 use crate::{ArrowArray, ArrowSchema};
 
 /// A batch as one struct array. Whoever gets it releases it.
@@ -20,7 +22,7 @@ pub fn export_batch(batch: RecordBatch) -> ArrowArray {
 ///
 /// With `foreign`, its structure is checked first: what came from another library may be anything.
 /// Not checked is what takes a look at every row: whether texts are UTF-8, and whether each offset is
-/// greater than the one before.
+/// greater than the one before, and within the values.
 ///
 /// # Safety
 /// The array must be one of the C Data Interface: pointers that are not null lead to as much as its
@@ -40,10 +42,7 @@ pub unsafe fn import_batch(
     }
     let broken = |e| Error::internal(format!("the plugin handed over a broken array: {e}"));
     // SAFETY: by the contract of this function.
-    let data = unsafe { from_ffi_and_data_type(array, kind) }.map_err(broken)?;
-    if foreign {
-        data.validate().map_err(broken)?;
-    }
+    let data = mended(unsafe { from_ffi_and_data_type(array, kind) }.map_err(broken)?);
     let rows = data.len();
     let (_, columns, nulls) = StructArray::from(data).into_parts();
     if nulls.is_some_and(|nulls| nulls.null_count() > 0) {
@@ -51,6 +50,23 @@ pub unsafe fn import_batch(
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(broken)
+}
+
+/// Arrow's import takes empty columns of texts for ones without bytes, also if their offsets begin
+/// further on, and such a column panics when it is worked on.
+fn mended(data: ArrayData) -> ArrayData {
+    fn has_empty(data: &ArrayData) -> bool {
+        data.child_data().iter().any(|child| child.is_empty() || has_empty(child))
+    }
+    if data.is_empty() {
+        return ArrayData::new_empty(data.data_type());
+    }
+    if !has_empty(&data) {
+        return data;
+    }
+    let children = data.child_data().iter().cloned().map(mended).collect();
+    // SAFETY: nothing has changed but columns without rows.
+    unsafe { data.into_builder().child_data(children).build_unchecked() }
 }
 
 /// A schema as one struct type. Whoever gets it releases it.
@@ -72,6 +88,9 @@ pub unsafe fn import_schema(schema: &ArrowSchema) -> Result<SchemaRef> {
     // Arrow's import panics at pointers that are null.
     let read = catch_unwind(AssertUnwindSafe(|| Schema::try_from(schema)));
     match read {
+        Ok(Ok(schema)) if plain_schema(&schema)?.is_some() => {
+            Err(Error::internal("the plugin handed over a schema with views, which do not cross"))
+        }
         Ok(Ok(schema)) => Ok(Arc::new(schema)),
         Ok(Err(e)) => Err(Error::internal(format!("the plugin handed over a broken schema: {e}"))),
         Err(_) => Err(Error::internal("the plugin handed over a broken schema")),

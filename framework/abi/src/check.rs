@@ -51,20 +51,20 @@ unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
         return Err(wrong(kind, "has more nulls than rows"));
     }
     // SAFETY: the buffers were counted; by the contract of this function.
-    unsafe { offsets(array, kind, end) }?;
+    let last = unsafe { offsets(array, kind, end) }?;
     // SAFETY: by the contract of this function.
-    unsafe { children(array, kind, end) }
+    unsafe { children(array, kind, end, last) }
 }
 
-/// Buffers of offsets, and those that must be there.
-unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<()> {
+/// Looks at offsets, if the type has some, and returns the last.
+unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> {
     if array.length == 0 {
-        return Ok(());
+        return Ok(0);
     }
     let width = match kind {
         DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(_, _) => 4,
         DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => 8,
-        _ => return Ok(()),
+        _ => return Ok(0),
     };
     let buffer = array.buffer(1);
     if buffer.is_null() {
@@ -84,10 +84,10 @@ unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<()> {
     if first < 0 || last < first {
         return Err(wrong(kind, &format!("has offsets from {first} to {last}")));
     }
-    Ok(())
+    Ok(last)
 }
 
-unsafe fn children(array: &ArrowArray, kind: &DataType, end: i64) -> Result<()> {
+unsafe fn children(array: &ArrowArray, kind: &DataType, end: i64, last: i64) -> Result<()> {
     let kinds: Vec<&DataType> = match kind {
         DataType::List(field)
         | DataType::LargeList(field)
@@ -107,7 +107,7 @@ unsafe fn children(array: &ArrowArray, kind: &DataType, end: i64) -> Result<()> 
     let least = match kind {
         DataType::Struct(_) => end,
         DataType::FixedSizeList(_, size) => end.saturating_mul(i64::from(*size)),
-        _ => 0,
+        _ => last,
     };
     for (index, kind) in kinds.into_iter().enumerate() {
         // SAFETY: there are so many children, by the lines above.

@@ -36,12 +36,7 @@ pub enum Command {
     /// List the SQL functions that expressions may use, or explain one
     Functions(Functions),
     /// Print the JSON Schema of pipelines, for editors
-    #[command(after_help = "\
-Examples:
-  gristmill schema > gristmill.schema.json
-  # first line of a pipeline, for editors with a YAML language server:
-  # yaml-language-server: $schema=gristmill.schema.json")]
-    Schema,
+    Schema(Schema),
     /// Print a Grafana dashboard for a pipeline, or what Prometheus needs
     Dashboard(Dashboard),
     /// Serve the demo site on its own
@@ -58,6 +53,15 @@ pub struct Set {
     pub set: Vec<(String, String)>,
 }
 
+/// Where plugins are.
+#[derive(Debug, clap::Args)]
+pub struct Search {
+    /// Look for plugins that are named without a slash in this folder; goes before
+    /// GRISTMILL_PLUGIN_PATH
+    #[arg(long = "plugins", value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -69,6 +73,8 @@ pub struct Run {
     pub file: String,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Serve /metrics, /healthz and /readyz there; a port alone means 127.0.0.1
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
@@ -95,6 +101,8 @@ pub struct Bench {
     pub file: String,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Measure this stage alone, with input recorded from one run of those before it
     #[arg(long, value_name = "NAME")]
     pub stage: Option<String>,
@@ -139,6 +147,8 @@ pub struct Check {
     pub files: Vec<String>,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
@@ -148,10 +158,37 @@ pub struct Check {
 #[command(after_help = "\
 Examples:
   gristmill stages
-  gristmill stages fetch")]
+  gristmill stages fetch
+  gristmill stages shop.yaml
+  gristmill stages shop.yaml acme.clean
+  gristmill stages --plugins target/release")]
 pub struct Stages {
-    /// The kind to explain
+    /// The kind to explain; or a pipeline (.yaml), to list the kinds of its plugins too
     pub kind: Option<String>,
+    /// With a pipeline: the kind to explain
+    #[arg(value_name = "KIND")]
+    pub of_pipeline: Option<String>,
+    #[command(flatten)]
+    pub set: Set,
+    /// Without a pipeline: list the kinds of all plugins in this folder, too
+    #[command(flatten)]
+    pub search: Search,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill schema > gristmill.schema.json
+  gristmill schema shop.yaml > shop.schema.json
+  # first line of a pipeline, for editors with a YAML language server:
+  # yaml-language-server: $schema=gristmill.schema.json")]
+pub struct Schema {
+    /// A pipeline, to have the kinds of its plugins as well
+    pub file: Option<String>,
+    #[command(flatten)]
+    pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,6 +213,8 @@ pub struct Dashboard {
     pub file: Option<String>,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Print the scrape job for Prometheus
     #[arg(long, conflicts_with_all = ["file", "rules"])]
     pub prometheus: bool,

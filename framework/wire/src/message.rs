@@ -177,6 +177,9 @@ pub struct Open {
     /// Comparisons of output columns without which a row makes no difference further on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Comparison>,
+    /// Where a kind is to be found that the worker's own program does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Value>,
     /// Seconds between two heartbeats.
     pub heartbeat: f64,
     /// The snapshot whose parts came before; absent when there is nothing to restore.

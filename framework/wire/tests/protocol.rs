@@ -46,6 +46,7 @@ fn conversation() -> Vec<(&'static str, Message)> {
         clock: 5_000_000,
         origins: [].into(),
         hints: Vec::new(),
+        provider: None,
         heartbeat: 1.0,
         restored: None,
     };

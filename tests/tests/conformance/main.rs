@@ -17,6 +17,7 @@ mod files;
 mod float_keys;
 mod flow;
 mod generate;
+mod loaded;
 mod parse;
 mod rows;
 #[path = "../../../plugins/databases/tests/common/server.rs"]

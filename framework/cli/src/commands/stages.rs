@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use gristmill_stage::Kind;
+use gristmill_stage::{Kind, Registry};
 use serde_json::Value;
 
 use crate::args::Stages;
 use crate::exit::Exit;
-use crate::kinds;
+use crate::kinds::Kinds;
 use crate::say::say;
 
 /// Lists the kinds, or explains one.
 pub fn stages(args: &Stages) -> Exit {
-    let registry = kinds::built_in();
-    let Some(name) = &args.kind else {
+    let (registry, name) = match known(args) {
+        Ok(known) => known,
+        Err(exit) => return exit,
+    };
+    let Some(name) = name else {
         let kinds: Vec<_> = registry.iter().collect();
         return super::print(&list(&kinds));
     };
@@ -35,6 +38,24 @@ pub fn stages(args: &Stages) -> Exit {
     }
 }
 
+/// The kinds that are asked for, and the one to explain.
+fn known(args: &Stages) -> Result<(Registry, Option<&String>), Exit> {
+    let Stages { kind, of_pipeline, set, search } = args;
+    let pipeline = kind.as_ref().filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
+    if let Some(file) = pipeline {
+        return Ok((super::registry(file, set, search)?, of_pipeline.as_ref()));
+    }
+    if let (Some(first), Some(_)) = (kind, of_pipeline) {
+        say(format!("error: `{first}` is no pipeline\n  = help: the name of one ends in .yaml"));
+        return Err(Exit::BadCommandLine);
+    }
+    let registry = Kinds::new(&[]).in_folders(&search.folders).map_err(|error| {
+        say(format!("error: {error}"));
+        Exit::BadConfiguration
+    })?;
+    Ok((registry, kind.as_ref()))
+}
+
 fn sheet() -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -43,9 +64,15 @@ fn sheet() -> Table {
 
 fn list(kinds: &[&Arc<dyn Kind>]) -> String {
     let mut table = sheet();
-    table.set_header(["kind", "role", "what it does"]);
+    let foreign = kinds.iter().any(|kind| kind.provider().is_some());
+    let mut header = vec!["kind", "role", "what it does"];
+    header.extend(foreign.then_some("from"));
+    table.set_header(header);
     for kind in kinds {
-        table.add_row([kind.name(), kind.role().name(), kind.summary()]);
+        let mut row = vec![kind.name(), kind.role().name(), kind.summary()];
+        let from = kind.provider().map_or("", |provider| provider.name.as_str());
+        row.extend(foreign.then_some(from));
+        table.add_row(row);
     }
     format!("{table}\n\n`gristmill stages KIND` explains one.\n")
 }
@@ -53,6 +80,9 @@ fn list(kinds: &[&Arc<dyn Kind>]) -> String {
 fn explain(kind: &dyn Kind, out: &mut String) -> fmt::Result {
     writeln!(out, "{} ({})\n\n{}\n", kind.name(), kind.role().name(), kind.summary())?;
     writeln!(out, "columns in:  {}\ncolumns out: {}\n", kind.input(), kind.output())?;
+    if let Some(provider) = kind.provider() {
+        writeln!(out, "from:        {}\n", provider.name)?;
+    }
     let schema = kind.options();
     let properties = schema.get("properties").and_then(Value::as_object);
     match properties.filter(|properties| !properties.is_empty()) {

@@ -24,13 +24,13 @@ mod vitals;
 use std::sync::Arc;
 
 use gristmill_config::StagePlan;
-use gristmill_stage::{BuildContext, Clock, Error, Redact, Result, Stage};
+use gristmill_stage::{BuildContext, Clock, Error, Kind, Redact, Result, Stage};
 use gristmill_wire::{BatchSize, Limits, Open};
 use tokio::runtime::Handle;
 
 pub use command::WorkerCommand;
 pub use death::DeathClass;
-pub use serve::worker;
+pub use serve::{worker, worker_with};
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;
 
@@ -45,6 +45,7 @@ use remote::Remote;
 /// What the stage says while it is built in the child; or no child can be started.
 pub(crate) fn build(
     plan: &StagePlan,
+    kind: &dyn Kind,
     command: WorkerCommand,
     context: &BuildContext,
     runtime: &Handle,
@@ -67,6 +68,7 @@ pub(crate) fn build(
         clock: 0,
         origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
         hints: context.hints().to_vec(),
+        provider: kind.provider().map(|provider| provider.data.clone()),
         heartbeat: link::BEAT.as_secs_f64(),
         restored: None,
     };

@@ -132,6 +132,7 @@ pub fn open() -> Open {
             column: "status".to_owned(),
             test: Test::Is(Relation::GreaterOrEqual, Constant::Integer(500)),
         }],
+        provider: Some(json!({ "library": "/lib/libacme.so" })),
         heartbeat: 1.0,
         restored: None,
     }

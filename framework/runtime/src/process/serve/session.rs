@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arrow_schema::{Schema, SchemaRef};
 use gristmill_stage::{
-    BatchTarget, BuildContext, Clock, Error, ErrorKind, Origins, Registry, Result, Role, Snapshot,
-    SystemClock,
+    BatchTarget, BuildContext, Clock, Error, Kind, Origins, Result, Role, Snapshot, SystemClock,
 };
 use gristmill_wire::{Called, Commit, Fault, Message, Open, Rejected, Side};
 
@@ -43,13 +42,13 @@ pub(super) struct Session {
 impl Session {
     /// Does all that a child process has to do.
     pub(super) async fn run(
-        registry: &Registry,
+        find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
     ) -> Result<()> {
         let fail = |error: &Error| outbox.say(&Message::Error(Fault::from(error)));
-        let opened = Self::open(registry, own, inbox.clone(), outbox.clone()).await;
+        let opened = Self::open(find, own, inbox.clone(), outbox.clone()).await;
         let mut session = match opened {
             Ok(Some(session)) => session,
             // The run went away meanwhile.
@@ -74,7 +73,7 @@ impl Session {
 
     /// Listens until the run has said what to build, and builds it.
     async fn open(
-        registry: &Registry,
+        find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
@@ -105,7 +104,8 @@ impl Session {
         outbox.sends(&output)?;
         let bell = Arc::new(Bell::default());
         let schemas = (input, output);
-        let driver = build(registry, &open, schemas, restored, &bell, &clock, own)?;
+        let kind = guarded(|| find(&open))?;
+        let driver = build(&*kind, &open, schemas, restored, &bell, &clock, own)?;
         outbox.say(&Message::Opened)?;
         let every = Duration::try_from_secs_f64(open.heartbeat).unwrap_or(Duration::from_secs(1));
         let calls = Calls::watch(clock.clone(), outbox.clone(), every)?;
@@ -280,7 +280,7 @@ impl Session {
 
 /// Builds the stage, as any other executor does.
 fn build(
-    registry: &Registry,
+    kind: &dyn Kind,
     open: &Open,
     (input, output): (SchemaRef, SchemaRef),
     restored: Snapshot,
@@ -288,10 +288,6 @@ fn build(
     clock: &Arc<dyn Clock>,
     own: Arc<OwnRuntime>,
 ) -> Result<Driver> {
-    let kind = registry.get(&open.kind).ok_or_else(|| {
-        Error::new(ErrorKind::Options, format!("a child process knows no kind `{}`", open.kind))
-            .help("the program must give `worker` the kinds that its pipelines use")
-    })?;
     let mut origins = Origins::default();
     for (scheme, base) in &open.origins {
         origins.add(scheme, base);
