@@ -110,7 +110,7 @@ fn plugin(file: File, path: &Path, symbol: &str) -> Result<&'static Plugin> {
     // SAFETY: loading runs what the library does at its start. Whoever names a plugin in a pipeline
     // trusts it with the process; that nobody else has put the file there was checked.
     let handle = unsafe { Handle::open(Some(&descriptor), RTLD_NOW | RTLD_LOCAL) };
-    let handle = handle.map_err(|error| unloadable(path, &descriptor, &error.to_string()))?;
+    let handle = handle.map_err(|error| unloadable(path, &descriptor, &said(&error)))?;
     // SAFETY: the symbol is a function of this signature: its name says so.
     let entry = unsafe { handle.get::<Entry>(symbol) };
     let entry = entry.map(|entry| *entry).map_err(|error| {
@@ -143,6 +143,11 @@ fn plugin(file: File, path: &Path, symbol: &str) -> Result<&'static Plugin> {
     }
     // SAFETY: it has at least the size of the table of the first minor, and stays for ever.
     Ok(unsafe { &*table })
+}
+
+/// What the system says; the error itself says only what was tried.
+fn said(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Why the system does not load a library.

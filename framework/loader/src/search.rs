@@ -7,14 +7,19 @@ use gristmill_stage::{Error, Result};
 /// The environment variable with folders to search for plugins, with colons between them.
 pub const SEARCH_PATH: &str = "GRISTMILL_PLUGIN_PATH";
 
+/// The path without the `./` of a pipeline in the current folder.
+fn shown(file: &Path) -> String {
+    file.strip_prefix(".").unwrap_or(file).display().to_string()
+}
+
 /// The file that a pipeline means by `path`: seen from `folder` if there is a slash in it, otherwise the
 /// first of that name in the folders of `search`, as it stands or as `lib….so`.
 pub(crate) fn find(path: &str, folder: &Path, search: &[PathBuf]) -> Result<PathBuf> {
     if path.contains('/') {
-        let file = folder.join(path);
+        let file = folder.join(path.strip_prefix("./").unwrap_or(path));
         return match file.exists() {
             true => Ok(file),
-            false => Err(Error::option("path", format!("there is no file {}", file.display()))
+            false => Err(Error::option("path", format!("there is no file {}", shown(&file)))
                 .help("build the plugin first, or give the path as seen from the pipeline")),
         };
     }
