@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         Command::Functions(functions) => commands::functions::functions(&functions),
         Command::Schema(schema) => commands::schema::schema(&schema),
         Command::Dashboard(dashboard) => commands::dashboard::dashboard(&dashboard),
+        Command::Plugin(plugin) => commands::plugin::plugin(&plugin),
+        Command::New(new) => commands::new::new(&new),
         Command::DemoSite(site) => commands::demo_site::demo_site(&site),
         Command::Completions(shell) => commands::completions::completions(&shell),
     };

@@ -240,19 +240,6 @@ fn a_plugin_that_cannot_be_loaded_is_shown_where_it_is_named() {
 }
 
 #[test]
-fn a_plugin_that_changes_during_a_run_is_not_taken_for_the_old_one() {
-    let place = with_ratio();
-    // The child is started while the run goes on: the stage before it changes the file.
-    place.write(
-        "pipeline.yaml",
-        "plugins: [./libratio.so]\nstages:\n  - { type: generate, with: { count: 1 } }\n  - name: half\n    type: map\n    \
-         with: { set: { half: n / 2.0 } }\n  - type: ratio\n    run: { mode: process }\n    with: { of: n, by: half }\n  \
-         - type: write\n    with: { path: out.jsonl }\n",
-    );
-    gristmill(&place, &["run", "--quiet", "pipeline.yaml"]).expect(0);
-}
-
-#[test]
 fn bench_measures_stages_of_plugins() {
     let place = with_ratio();
     let yaml = example("c-transform", "ratio", "pooled").replace("[ratio]", "[./libratio.so]");
@@ -311,4 +298,124 @@ fn a_plugin_that_hangs_is_killed_in_its_child() {
     let yaml = broken("hang", "process").replace("restarts: 90", "restarts: 90, timeout: 1s");
     run(&place, &yaml).expect(3);
     assert_eq!(place.read("out.jsonl").lines().count(), 19);
+}
+
+#[test]
+fn a_plugin_is_inspected() {
+    let place = with_ratio();
+    let file = place.path().join("libratio.so");
+    let said = place.gristmill(&["plugin", "inspect", "libratio.so"]).expect(0);
+    said.prints("ratio (transform): Adds the quotient of two columns.")
+        .prints("interface: 1.0")
+        .prints("of: The column that is divided.");
+    let json = place.gristmill(&["plugin", "inspect", file.to_str().unwrap(), "--json"]).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let pin = json["sha256"].as_str().unwrap();
+    let yaml = example("c-transform", "ratio", "pooled")
+        .replace("[ratio]", &format!("[{{ path: ./libratio.so, sha256: {pin} }}]"));
+    run(&place, &yaml).expect(0);
+    place
+        .gristmill(&["plugin", "inspect", "nowhere"])
+        .expect(1)
+        .says("there is no plugin `nowhere`");
+}
+
+#[test]
+fn a_plugin_goes_through_the_suite() {
+    let place = with_ratio();
+    let tested = ["plugin", "test", "libratio.so", "--with", "{ of: n, by: x }", "--seeds", "2"];
+    place
+        .gristmill(&tested)
+        .expect(0)
+        .prints("ratio keeps the contract of a stage: plain")
+        .prints("restore");
+    place
+        .gristmill(&["plugin", "test", "libratio.so"])
+        .expect(4)
+        .says("the input has no column `price`")
+        .says("--input");
+    let mask = libraries().join("libmask.so");
+    let customers = root().join("examples/rust-transform/customers.csv");
+    let tested = [
+        "plugin",
+        "test",
+        mask.to_str().unwrap(),
+        "--seeds",
+        "2",
+        "--input",
+        customers.to_str().unwrap(),
+    ];
+    place.gristmill(&tested).expect(0).prints("(3 rows out, 1 rejected)");
+    // What breaks on a row breaks the suite, and does not take the command along.
+    let broken = libraries().join("libgristmill_broken.so");
+    let how = "{ column: n, at: ['8'], how: panic }";
+    let tested = [
+        "plugin",
+        "test",
+        broken.to_str().unwrap(),
+        "--kind",
+        "broken",
+        "--with",
+        how,
+        "--seeds",
+        "1",
+    ];
+    place
+        .gristmill(&tested)
+        .expect(4)
+        .says("does not keep the contract")
+        .says("this row is too much");
+}
+
+#[test]
+fn a_new_plugin_in_c_builds_and_runs() {
+    let place = Place::new();
+    place
+        .gristmill(&["new", "plugin", "at-least", "--lang", "c"])
+        .expect(0)
+        .prints("cd at-least && make");
+    let folder = place.path().join("at-least");
+    let made = Command::new("make").arg("CC=cc -Werror").current_dir(&folder).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        common::ended(command.current_dir(&folder).output().unwrap())
+    };
+    run(&["run", "--quiet", "pipeline.yaml"]).expect(0);
+    assert_eq!(
+        place.read("at-least/late.jsonl"),
+        "{\"n\":2,\"name\":\"Bob\"}\n{\"n\":3,\"name\":\"Cleo\"}\n"
+    );
+    run(&["plugin", "test", "libat_least.so", "--with", "{ column: n, least: 20 }"]).expect(0);
+    place.gristmill(&["new", "plugin", "at-least"]).expect(1).says("at-least is there already");
+    place.gristmill(&["new", "plugin", "At Least"]).expect(1).says("cannot name it");
+}
+
+/// It is built in `.ci/run`: that takes as long as all that it stands on.
+#[test]
+fn a_new_plugin_in_rust_finds_the_crates_of_this_checkout() {
+    let place = Place::new();
+    place.gristmill(&["new", "plugin", "my-stage"]).expect(0).prints("cargo build");
+    let manifest = place.read("my-stage/Cargo.toml");
+    let abi = root().join("framework/abi");
+    assert!(manifest.contains(&format!("{{ path = {:?} }}", abi.to_str().unwrap())), "{manifest}");
+    assert!(place.read("my-stage/pipeline.yaml").contains("./target/debug/libmy_stage.so"));
+    for file in ["Cargo.toml", "src/lib.rs", "pipeline.yaml", "README.md"] {
+        let text = place.read(&format!("my-stage/{file}"));
+        assert!(!text.contains("{{"), "{file}: {text}");
+    }
+}
+
+#[test]
+fn new_pipelines_run() {
+    for (template, expected) in [("fetch", "items"), ("files", "initial")] {
+        let place = Place::new();
+        place.gristmill(&["new", "pipeline", "prices.yaml", "--template", template]).expect(0);
+        place.gristmill(&["run", "--quiet", "prices.yaml"]).expect(0);
+        assert!(place.read("prices.jsonl").contains(expected), "{template}");
+        place
+            .gristmill(&["new", "pipeline", "prices"])
+            .expect(1)
+            .says("prices.yaml is there already");
+    }
 }

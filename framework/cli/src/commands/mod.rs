@@ -6,6 +6,8 @@ pub mod completions;
 pub mod dashboard;
 pub mod demo_site;
 pub mod functions;
+pub mod new;
+pub mod plugin;
 pub mod run;
 pub mod schema;
 pub mod stages;
