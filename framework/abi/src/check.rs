@@ -37,10 +37,8 @@ unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
             &format!("has {} rows, not the {least} of its parent", array.length),
         ));
     }
-    let layout = layout(kind);
-    let masks = i64::from(layout.can_contain_null_mask);
-    let buffers = layout.buffers.len() as i64 + masks;
-    let enough = match layout.variadic {
+    let (buffers, variadic) = buffers(kind);
+    let enough = match variadic {
         true => array.n_buffers > buffers,
         false => array.n_buffers == buffers,
     };
@@ -54,6 +52,21 @@ unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
     let last = unsafe { offsets(array, kind, end) }?;
     // SAFETY: by the contract of this function.
     unsafe { children(array, kind, end, last) }
+}
+
+/// How many buffers an array has, and whether there may be more of them.
+fn buffers(kind: &DataType) -> (i64, bool) {
+    match kind {
+        DataType::Utf8 | DataType::Binary | DataType::LargeUtf8 | DataType::LargeBinary => {
+            (3, false)
+        }
+        kind if kind.is_primitive() => (2, false),
+        kind => {
+            let layout = layout(kind);
+            let masks = i64::from(layout.can_contain_null_mask);
+            (layout.buffers.len() as i64 + masks, layout.variadic)
+        }
+    }
 }
 
 /// Looks at offsets, if the type has some, and returns the last.
@@ -88,6 +101,12 @@ unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> 
 }
 
 unsafe fn children(array: &ArrowArray, kind: &DataType, end: i64, last: i64) -> Result<()> {
+    if (kind.is_primitive() || matches!(kind, DataType::Utf8)) && array.n_children == 0 {
+        return match array.dictionary.is_null() {
+            true => Ok(()),
+            false => Err(wrong(kind, "has a dictionary")),
+        };
+    }
     let kinds: Vec<&DataType> = match kind {
         DataType::List(field)
         | DataType::LargeList(field)
