@@ -198,10 +198,13 @@ impl Shared<'_> {
         vitals: Arc<Vitals>,
         meter: Arc<Meter>,
     ) -> Result<Stage> {
-        let command = self.worker.clone().ok_or_else(|| {
-            let text = "this program has not said how to start its child processes";
-            Error::internal(text).help("`RunOptions::worker` says it, or use another `mode`")
-        })?;
+        let own = || {
+            self.worker.clone().ok_or_else(|| {
+                let text = "this program has not said how to start its child processes";
+                Error::internal(text).help("`RunOptions::worker` says it, or use another `mode`")
+            })
+        };
+        let command = plan.program.as_ref().map(WorkerCommand::plugin).map_or_else(own, Ok)?;
         let measured = Box::new(move |took| meter.called(took));
         process::build(plan, kind, command, context, &runtime.handle()?, vitals, measured)
     }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use arrow_schema::SchemaRef;
 use serde_json::Value;
 
-use crate::{BuildContext, Error, Planned, Result, Role, Stage, StageSpec};
+use crate::{BuildContext, Error, Planned, Program, Result, Role, Stage, StageSpec};
 
 /// What the framework sees of a kind of stage. Authors write a [`StageSpec`] instead; this trait is
 /// for those who bring kinds from elsewhere, such as a plugin loader.
@@ -30,6 +30,11 @@ pub trait Kind: Send + Sync {
     fn build(&self, options: &Value, context: BuildContext) -> Result<Stage>;
     /// Who brings the kind; nobody, if it is built in.
     fn provider(&self) -> Option<&Provider> {
+        None
+    }
+    /// The program whose child processes its stages run in, and nowhere else; none for those that this
+    /// program can build.
+    fn program(&self) -> Option<&Program> {
         None
     }
 }

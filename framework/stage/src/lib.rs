@@ -27,6 +27,7 @@ mod kind;
 mod lineage;
 pub mod option;
 pub mod path;
+mod program;
 mod registry;
 #[cfg(feature = "rows")]
 pub mod rows;
@@ -39,6 +40,7 @@ pub use context::{BatchTarget, BuildContext, Clock, Origins, Redact, SystemClock
 pub use error::{Error, ErrorKind, Result};
 pub use kind::{Kind, Provider, Typed};
 pub use lineage::Lineage;
+pub use program::Program;
 pub use registry::Registry;
 pub use snapshot::{Snapshot, State};
 pub use spec::{Partitioning, Planned, Role, StageSpec};

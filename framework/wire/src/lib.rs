@@ -12,6 +12,7 @@ mod encode;
 mod error;
 mod frame;
 mod message;
+mod planning;
 mod reader;
 mod table;
 
@@ -23,4 +24,5 @@ pub use message::{
     BatchSize, Called, Commit, Fault, Heartbeat, Hello, Limits, Log, MAJOR, MINOR, Message, Open,
     PROTOCOL, Rejected, Side,
 };
+pub use planning::{Answer, Description, KindDescription, Question};
 pub use reader::FrameReader;

@@ -139,6 +139,8 @@ fn every_kind_is_in_the_table() {
         Kind::Stop,
         Kind::Barrier,
         Kind::Committed,
+        Kind::Describe,
+        Kind::Plan,
         Kind::Opened,
         Kind::Called,
         Kind::Reject,
@@ -146,6 +148,8 @@ fn every_kind_is_in_the_table() {
         Kind::Heartbeat,
         Kind::Log,
         Kind::Error,
+        Kind::Described,
+        Kind::Planned,
     ];
     for kind in kinds {
         let row = format!("| {} | `{kind:?}` | ", kind as u8);

@@ -15,6 +15,8 @@ mod desk;
 mod ledger;
 mod link;
 mod place;
+mod planner;
+mod plugin;
 mod proc;
 mod remote;
 mod serve;
@@ -30,6 +32,7 @@ use tokio::runtime::Handle;
 
 pub use command::WorkerCommand;
 pub use death::DeathClass;
+pub use plugin::program_kinds;
 pub use serve::{worker, worker_with};
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;

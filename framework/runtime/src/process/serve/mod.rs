@@ -4,6 +4,7 @@ mod calls;
 mod commits;
 mod inbox;
 mod outbox;
+mod planning;
 mod session;
 mod setup;
 
@@ -49,7 +50,7 @@ pub fn worker_with(
         Some(data) => find(data),
         None => registry.get(&open.kind).cloned().ok_or_else(|| unknown(&open.kind)),
     };
-    match serve(find, &args) {
+    match serve(registry, find, &args) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
             // Stderr is the log of the run.
@@ -64,7 +65,11 @@ fn unknown(kind: &str) -> Error {
         .help("the program must give `worker` the kinds that its pipelines use")
 }
 
-fn serve(find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>, args: &[String]) -> Result<()> {
+fn serve(
+    registry: &Registry,
+    find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
+    args: &[String],
+) -> Result<()> {
     let setup = Setup::parse(args)?;
     let socket = setup.socket()?;
     setup.hold_to_limits()?;
@@ -75,5 +80,5 @@ fn serve(find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>, args: &[String]) -> 
     let outbox = Arc::new(Outbox::new(socket.try_clone()?));
     outbox.say(&Message::Hello(Hello::new(Limits::default())))?;
     let inbox = Inbox::start(socket)?;
-    runtime.block_on(Session::run(find, own.clone(), inbox, outbox))
+    runtime.block_on(Session::run(registry, find, own.clone(), inbox, outbox))
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use arrow_schema::{Schema, SchemaRef};
 use gristmill_stage::{
-    BatchTarget, BuildContext, Clock, Error, Kind, Origins, Result, Role, Snapshot, SystemClock,
+    BatchTarget, BuildContext, Clock, Error, Kind, Origins, Registry, Result, Role, Snapshot,
+    SystemClock,
 };
 use gristmill_wire::{Called, Commit, Fault, Message, Open, Rejected, Side};
 
@@ -14,6 +15,7 @@ use super::calls::{Calls, nanos};
 use super::commits::{Asked, Commits, Due};
 use super::inbox::{Front, Inbox};
 use super::outbox::Outbox;
+use super::planning;
 use crate::bell::Bell;
 use crate::drive::{Action, Driver, Event, Need, guarded};
 use crate::own_runtime::OwnRuntime;
@@ -42,13 +44,14 @@ pub(super) struct Session {
 impl Session {
     /// Does all that a child process has to do.
     pub(super) async fn run(
+        registry: &Registry,
         find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
     ) -> Result<()> {
         let fail = |error: &Error| outbox.say(&Message::Error(Fault::from(error)));
-        let opened = Self::open(find, own, inbox.clone(), outbox.clone()).await;
+        let opened = Self::open(registry, find, own, inbox.clone(), outbox.clone()).await;
         let mut session = match opened {
             Ok(Some(session)) => session,
             // The run went away meanwhile.
@@ -73,6 +76,7 @@ impl Session {
 
     /// Listens until the run has said what to build, and builds it.
     async fn open(
+        registry: &Registry,
         find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
@@ -91,6 +95,10 @@ impl Session {
                 }
                 Some(Message::Schema(Side::Input, schema)) => input = schema,
                 Some(Message::Schema(Side::Output, schema)) => output = schema,
+                Some(Message::Describe) => {
+                    planning::answer(registry, &inbox, &outbox).await?;
+                    return Ok(None);
+                }
                 Some(Message::Open(open, snapshot)) => break (*open, snapshot),
                 Some(other) => {
                     return Err(Error::internal(format!("{other:?} came before the stage")));
