@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use gristmill_config::{PluginDef, PluginOrigin, Plugins, Problems, Source, Variables};
 use gristmill_loader::{Loader, Wanted, add};
-use gristmill_stage::{Error, Kind, Registry, Result};
+use gristmill_runtime::{find_program_kind, program_kinds};
+use gristmill_stage::{Kind, Registry, Result};
 use serde_json::Value;
 
 /// A registry of all built-in kinds.
@@ -25,6 +26,9 @@ pub fn built_in() -> Registry {
 /// Finds a kind again that another process of this program has found, by what its
 /// [`Provider`](gristmill_stage::Provider) says.
 pub fn find_again(data: &Value) -> Result<Arc<dyn Kind>> {
+    if let Some(kind) = find_program_kind(data) {
+        return kind;
+    }
     Loader::default().find_again(data)
 }
 
@@ -66,8 +70,8 @@ impl Kinds {
                 let library = self.loader.open(Wanted { path, folder: &folder, sha256 })?;
                 Ok(library.kinds(plugin.namespace.as_deref()))
             }
-            PluginOrigin::Command { .. } => {
-                Err(Error::option("command", "programs cannot be plugins yet"))
+            PluginOrigin::Command { argv } => {
+                program_kinds(argv, &plugins.folder(), plugin.namespace.as_deref())
             }
         }
     }

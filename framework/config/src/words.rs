@@ -160,8 +160,9 @@ pub(crate) struct LibraryWords {
 #[serde(deny_unknown_fields)]
 #[schemars(crate = "gristmill_stage::schemars", rename = "PluginCommand")]
 pub(crate) struct CommandWords {
-    /// The program and its arguments: `[python3, -m, my_stage]`. A path with a slash is seen from the
-    /// folder of the pipeline; a name is looked for on PATH.
+    /// The program and its arguments: `[python3, ./my_stage.py]`. A program with a slash, and arguments
+    /// that begin with `./` or `../`, are paths seen from the folder of the pipeline; a program without one is
+    /// looked for on PATH.
     #[schemars(length(min = 1))]
     pub(crate) command: Vec<String>,
     /// Goes before the names of its kinds: `acme` makes `acme.clean` of `clean`. Default: none.

@@ -204,7 +204,8 @@ impl Shared<'_> {
                 Error::internal(text).help("`RunOptions::worker` says it, or use another `mode`")
             })
         };
-        let command = plan.program.as_ref().map(WorkerCommand::plugin).map_or_else(own, Ok)?;
+        let plugin = plan.program.as_ref().map(|program| WorkerCommand::plugin(&program.argv));
+        let command = plugin.map_or_else(own, Ok)?;
         let measured = Box::new(move |took| meter.called(took));
         process::build(plan, kind, command, context, &runtime.handle()?, vitals, measured)
     }

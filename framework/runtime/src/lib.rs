@@ -29,7 +29,7 @@ pub use edge::Level;
 pub use memory::{Collect, Feed};
 pub use meter::{Amount, TimeSplit};
 pub use process::{
-    DeathClass, ProcessStatus, WorkerCommand, program_kinds, worker, worker_with,
+    DeathClass, ProcessStatus, WorkerCommand, find_program_kind, program_kinds, worker, worker_with,
 };
 pub use run::{Run, RunOptions, Stopper};
 pub use status::{Ending, Outcome, QueueStatus, Report, StageStatus};

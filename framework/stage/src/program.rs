@@ -7,6 +7,8 @@ use std::fmt;
 pub struct Program {
     /// The program, and the arguments that come before those of a run.
     pub argv: Vec<String>,
+    /// What it calls the kind by itself.
+    pub kind: String,
 }
 
 impl fmt::Display for Program {

@@ -99,7 +99,7 @@ fn explain(kind: &dyn Kind, out: &mut String) -> fmt::Result {
                     Some(default) => plain(default),
                 };
                 let says = option.get("description").and_then(Value::as_str).unwrap_or_default();
-                table.add_row([name.as_str(), &type_name(option, &schema), &default, says]);
+                table.add_row([name.as_str(), &type_name(option, &schema, DEPTH), &default, says]);
             }
             writeln!(out, "{table}\n")?;
         }
@@ -119,11 +119,15 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// Types within types are named as deep as this: a schema may lead to itself.
+const DEPTH: usize = 16;
+
 /// The type of an option in a few words.
-fn type_name(schema: &Value, root: &Value) -> String {
+fn type_name(schema: &Value, root: &Value, depth: usize) -> String {
+    let Some(depth) = depth.checked_sub(1) else { return "any".to_owned() };
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let target = reference.strip_prefix('#').and_then(|path| root.pointer(path));
-        return target.map(|target| type_name(target, root)).unwrap_or_default();
+        return target.map(|target| type_name(target, root, depth)).unwrap_or_default();
     }
     if let Some(title) = schema.get("title").and_then(Value::as_str) {
         return title.to_owned();
@@ -136,28 +140,28 @@ fn type_name(schema: &Value, root: &Value) -> String {
     }
     for choice in ["anyOf", "oneOf", "allOf"] {
         if let Some(choices) = schema.get(choice).and_then(Value::as_array) {
-            let mut names: Vec<_> = choices.iter().map(|one| type_name(one, root)).collect();
+            let mut names: Vec<_> = choices.iter().map(|one| type_name(one, root, depth)).collect();
             names.retain(|name| name != "null" && !name.is_empty());
             names.dedup();
             return names.join(" | ");
         }
     }
     match schema.get("type") {
-        Some(Value::String(name)) => list_or(name, schema, root),
+        Some(Value::String(name)) => list_or(name, schema, root, depth),
         Some(Value::Array(names)) => {
             let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            names.map(|name| list_or(name, schema, root)).collect::<Vec<_>>().join(" | ")
+            names.map(|name| list_or(name, schema, root, depth)).collect::<Vec<_>>().join(" | ")
         }
         _ => "any".to_owned(),
     }
 }
 
-fn list_or(name: &str, schema: &Value, root: &Value) -> String {
+fn list_or(name: &str, schema: &Value, root: &Value, depth: usize) -> String {
     match (name, schema.get("items"), schema.get("additionalProperties")) {
-        ("array", Some(items), _) => format!("list of {}", type_name(items, root)),
+        ("array", Some(items), _) => format!("list of {}", type_name(items, root, depth)),
         ("array", None, _) => "list".to_owned(),
         ("object", _, Some(values @ Value::Object(_))) => {
-            format!("map to {}", type_name(values, root))
+            format!("map to {}", type_name(values, root, depth))
         }
         ("object", ..) => "map".to_owned(),
         (name, ..) => name.to_owned(),

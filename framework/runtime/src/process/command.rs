@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use gristmill_config::ProcessPlan;
-use gristmill_stage::{Program, Role};
+use gristmill_stage::Role;
 
 use super::place::Place;
 use super::serve::ARGUMENT;
@@ -68,8 +68,8 @@ impl WorkerCommand {
     }
 
     /// A program that has kinds of its own.
-    pub(crate) fn plugin(program: &Program) -> Self {
-        let mut argv = program.argv.iter();
+    pub(crate) fn plugin(argv: &[String]) -> Self {
+        let mut argv = argv.iter();
         let name = argv.next().map(String::as_str).unwrap_or_default();
         Self { program: name.into(), args: argv.cloned().collect(), foreign: true }
     }

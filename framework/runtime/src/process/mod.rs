@@ -32,7 +32,7 @@ use tokio::runtime::Handle;
 
 pub use command::WorkerCommand;
 pub use death::DeathClass;
-pub use plugin::program_kinds;
+pub use plugin::{find_program_kind, program_kinds};
 pub use serve::{worker, worker_with};
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;
@@ -60,7 +60,7 @@ pub(crate) fn build(
     let limits = Limits { credit: half.max(1 << 20), ..Limits::default() };
     let open = Open {
         stage: plan.name.clone(),
-        kind: plan.kind.clone(),
+        kind: plan.program.as_ref().map_or(&plan.kind, |program| &program.kind).clone(),
         options: plan.options.clone(),
         role: plan.role,
         instance: context.instance(),
@@ -71,7 +71,11 @@ pub(crate) fn build(
         clock: 0,
         origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
         hints: context.hints().to_vec(),
-        provider: kind.provider().map(|provider| provider.data.clone()),
+        // A program knows its own kinds.
+        provider: match plan.program {
+            None => kind.provider().map(|provider| provider.data.clone()),
+            Some(_) => None,
+        },
         heartbeat: link::BEAT.as_secs_f64(),
         restored: None,
     };

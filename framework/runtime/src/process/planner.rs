@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use gristmill_config::ProcessPlan;
-use gristmill_stage::{Clock, Error, Planned, Program, Result, Role, SystemClock};
+use gristmill_stage::{Clock, Error, Planned, Result, Role, SystemClock};
 use gristmill_wire::{
     Decoder, Description, Encoder, FrameReader, Hello, Limits, Message, Question, Side,
 };
@@ -20,7 +20,9 @@ use super::vitals::Vitals;
 
 /// The program, and the process that is asked. One that is gone is started again when it is needed.
 pub(super) struct Planner {
-    program: Program,
+    /// As the pipeline names it.
+    shown: String,
+    argv: Vec<String>,
     session: Mutex<Option<Session>>,
 }
 
@@ -41,15 +43,15 @@ enum Heard {
 }
 
 impl Planner {
-    pub(super) fn new(program: Program) -> Self {
-        Self { program, session: Mutex::new(None) }
+    pub(super) fn new(shown: String, argv: Vec<String>) -> Self {
+        Self { shown, argv, session: Mutex::new(None) }
     }
 
     /// Which kinds the program has.
     pub(super) fn describe(&self) -> Result<Description> {
         match self.ask(&[Message::Describe])? {
             Heard::Described(description) => Ok(description),
-            _ => Err(Error::internal(format!("`{}` answered another question", self.program))),
+            _ => Err(Error::internal(format!("`{}` answered another question", self.shown))),
         }
     }
 
@@ -57,7 +59,7 @@ impl Planner {
     pub(super) fn plan(&self, question: Question, input: Option<&SchemaRef>) -> Result<Planned> {
         match self.ask(&asks(question, input))? {
             Heard::Planned(planned) => Ok(planned),
-            _ => Err(Error::internal(format!("`{}` answered another question", self.program))),
+            _ => Err(Error::internal(format!("`{}` answered another question", self.shown))),
         }
     }
 
@@ -65,7 +67,7 @@ impl Planner {
         let mut slot = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut session = match slot.take() {
             Some(session) => session,
-            None => Session::start(&self.program)?,
+            None => Session::start(&self.shown, &self.argv)?,
         };
         match session.ask(messages) {
             Ok(heard) => {
@@ -76,17 +78,17 @@ impl Planner {
                 *slot = Some(session);
                 Err(error)
             }
-            Err(refused) => Err(session.end(&self.program, refused)),
+            Err(refused) => Err(session.end(&self.shown, refused)),
         }
     }
 }
 
 impl Session {
-    fn start(program: &Program) -> Result<Self> {
-        let command = WorkerCommand::plugin(program);
+    fn start(program: &str, argv: &[String]) -> Result<Self> {
+        let command = WorkerCommand::plugin(argv);
         // A socket in the place of stdin, and what it prints with what it says.
         let started = Child::start(&command, Role::Transform, &ProcessPlan::default(), |_| {});
-        let (child, socket) = started.map_err(|e| not_started(program, &e))?;
+        let (child, socket) = started.map_err(|e| not_started(program, argv, &e))?;
         let limits = Limits::default();
         let reader = FrameReader::new(usize::try_from(limits.frame).unwrap_or(usize::MAX));
         let (decoder, encoder) = (Decoder::new(), Encoder::new());
@@ -146,7 +148,7 @@ impl Session {
     }
 
     /// Makes an end of a process that does not answer, and says why it does not.
-    fn end(&mut self, program: &Program, refused: Refused) -> Error {
+    fn end(&mut self, program: &str, refused: Refused) -> Error {
         let cause = match refused {
             Refused::Error(error) => return error,
             Refused::Gone => None,
@@ -180,8 +182,8 @@ impl Drop for Session {
     }
 }
 
-fn not_started(program: &Program, error: &io::Error) -> Error {
-    let name = program.argv.first().map_or("", String::as_str);
+fn not_started(program: &str, argv: &[String], error: &io::Error) -> Error {
+    let name = argv.first().map_or("", String::as_str);
     let text = match error.kind() {
         io::ErrorKind::NotFound => format!("there is no program `{name}`"),
         io::ErrorKind::PermissionDenied => format!("`{name}` is no program that may be run"),

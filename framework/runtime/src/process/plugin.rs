@@ -2,29 +2,39 @@
 //! out of it; the stages themselves run in child processes of it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 use gristmill_stage::{
-    BuildContext, Error, ErrorKind, Kind, Planned, Program, Result, Role, Stage,
+    BuildContext, Error, ErrorKind, Kind, Planned, Program, Provider, Result, Role, Stage,
 };
 use gristmill_wire::{Description, KindDescription, Message, Question, Side};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::planner::Planner;
 
 /// A kind has a name like this.
 const NAME: &str = "letters from a to z, digits, `_`, `-` and `.`, a hundred at the most";
 
-/// The kinds of a program that speaks the worker protocol. The program stays, to be asked about their
-/// stages, for as long as one of them is kept.
+/// The kinds of a program that speaks the worker protocol, `namespace` and a dot before their names. A
+/// program with a slash, and arguments that begin with `./` or `../`, are paths seen from `folder`. The
+/// program stays, to be asked about their stages, for as long as one of them is kept.
 ///
 /// # Errors
 /// When it cannot be started, does not speak the protocol, or says what makes no sense.
-pub fn program_kinds(program: &Program) -> Result<Vec<Arc<dyn Kind>>> {
-    let planner = Arc::new(Planner::new(program.clone()));
+pub fn program_kinds(
+    argv: &[String],
+    folder: &Path,
+    namespace: Option<&str>,
+) -> Result<Vec<Arc<dyn Kind>>> {
+    let shown = argv.join(" ");
+    let argv = argv.iter().enumerate().map(|(place, word)| seen_from(folder, place, word));
+    let argv: Vec<String> = argv.collect();
+    let planner = Arc::new(Planner::new(shown.clone(), argv.clone()));
     let Description { kinds } = planner.describe()?;
-    let wrong = |text: String| Error::internal(format!("`{program}` {text}"));
+    let wrong = |text: String| Error::internal(format!("`{shown}` {text}"));
     if kinds.is_empty() {
         return Err(wrong("has no kinds of stages".to_owned()));
     }
@@ -43,18 +53,62 @@ pub fn program_kinds(program: &Program) -> Result<Vec<Arc<dyn Kind>>> {
             return Err(wrong(format!("has no JSON Schema of the options of `{name}`")));
         }
     }
-    let program = Arc::new(program.clone());
-    let kind = |description| {
-        let (program, planner) = (program.clone(), planner.clone());
-        Arc::new(Foreign { description, program, planner }) as Arc<dyn Kind>
+    let kind = |mut description: KindDescription| {
+        let program = Program { argv: argv.clone(), kind: description.name.clone() };
+        if let Some(namespace) = namespace {
+            description.name = format!("{namespace}.{}", description.name);
+        }
+        let data = Found { argv: argv.clone(), namespace: namespace.map(str::to_owned) };
+        let data = json!({ "program": data, "kind": description.name });
+        let provider = Provider { name: shown.clone(), data };
+        let planner = planner.clone();
+        Arc::new(Foreign { description, program, provider, planner }) as Arc<dyn Kind>
     };
     Ok(kinds.into_iter().map(kind).collect())
+}
+
+/// What another process of this program needs to find a kind again.
+#[derive(Serialize, Deserialize)]
+struct Found {
+    argv: Vec<String>,
+    namespace: Option<String>,
+}
+
+/// Finds a kind of a program again by the data of its [`Provider`]; none if it is not of a program.
+pub fn find_program_kind(data: &Value) -> Option<Result<Arc<dyn Kind>>> {
+    let (program, name) = (data.get("program")?, data.get("kind")?.as_str()?);
+    let Found { argv, namespace } = Found::deserialize(program).ok()?;
+    let kinds = match program_kinds(&argv, Path::new("."), namespace.as_deref()) {
+        Ok(kinds) => kinds,
+        Err(error) => return Some(Err(error)),
+    };
+    let kind = kinds.into_iter().find(|kind| kind.name() == name);
+    Some(kind.ok_or_else(|| Error::internal(format!("`{}` has no kind `{name}`", argv.join(" ")))))
+}
+
+/// A word of a command, as the program that is started sees it.
+fn seen_from(folder: &Path, place: usize, word: &str) -> String {
+    let path = match place {
+        0 => word.contains('/'),
+        _ => word.starts_with("./") || word.starts_with("../"),
+    };
+    if !path || Path::new(word).is_absolute() {
+        return word.to_owned();
+    }
+    // Not `x/./y`, which would show in messages.
+    let path = folder.join(word.strip_prefix("./").unwrap_or(word));
+    match (place, path.is_absolute(), path.components().count()) {
+        // Without a slash it would be looked for in `PATH`.
+        (0, false, 1) => format!("./{}", path.display()),
+        _ => path.display().to_string(),
+    }
 }
 
 /// A kind of another program.
 struct Foreign {
     description: KindDescription,
-    program: Arc<Program>,
+    program: Program,
+    provider: Provider,
     planner: Arc<Planner>,
 }
 
@@ -122,7 +176,7 @@ impl Kind for Foreign {
             Value::Null => Value::Object(serde_json::Map::new()),
             options => options.clone(),
         };
-        let question = Question { kind: self.name().to_owned(), options };
+        let question = Question { kind: self.program.kind.clone(), options };
         let planned = self.planner.plan(question, input)?;
         self.check(planned)
     }
@@ -130,6 +184,10 @@ impl Kind for Foreign {
     fn build(&self, _: &Value, _: BuildContext) -> Result<Stage> {
         let text = format!("`{}` runs in child processes of `{}` only", self.name(), self.program);
         Err(Error::new(ErrorKind::Options, text).help("`run: { mode: process }`"))
+    }
+
+    fn provider(&self) -> Option<&Provider> {
+        Some(&self.provider)
     }
 
     fn program(&self) -> Option<&Program> {
