@@ -337,11 +337,13 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == fault.kind);
         let kind = kind.unwrap_or(ErrorKind::Internal);
-        let mut error = match (fault.column, fault.option) {
-            (Some(column), _) => Self::column(column, fault.message),
-            (None, Some(option)) => Self::new(kind, fault.message).at(option),
-            (None, None) => Self::new(kind, fault.message),
+        let mut error = match fault.column {
+            Some(column) => Self::column(column, fault.message),
+            None => Self::new(kind, fault.message),
         };
+        if let Some(option) = fault.option {
+            error = error.at(option);
+        }
         if let Some(help) = fault.help {
             error = error.help(help);
         }
