@@ -14,6 +14,7 @@ mod frame;
 mod message;
 mod planning;
 mod reader;
+mod shape;
 mod table;
 
 pub use decode::Decoder;
