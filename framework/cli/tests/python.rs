@@ -232,10 +232,9 @@ fn mistakes_are_shown_where_they_stand() {
 fn kinds_are_listed_explained_and_in_the_schema() {
     let place = Place::new();
     place.write("pipeline.yaml", &pipeline(&["type: endless", WRITE]));
-    let pipeline = ["--pipeline", "pipeline.yaml"];
-    let listed = place.gristmill(&[&["stages"], &pipeline[..]].concat()).expect(0);
+    let listed = place.gristmill(&["stages", "pipeline.yaml"]).expect(0);
     listed.prints("Adds up `n`, and puts the sum out at the end.").prints("fetch");
-    let explained = place.gristmill(&[&["stages", "broken"], &pipeline[..]].concat()).expect(0);
+    let explained = place.gristmill(&["stages", "pipeline.yaml", "broken"]).expect(0);
     explained.prints("The row at which it does it.").prints("integer");
     let schema = place.gristmill(&["schema", "pipeline.yaml"]).expect(0);
     let schema: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
@@ -275,10 +274,11 @@ fn two_plugins_with_one_kind() {
     numbers(&place, 1);
     let yaml = pipeline(&[READ, "type: broken, with: { how: x }", WRITE]);
     let line = yaml.lines().nth(1).unwrap().to_owned();
-    place.write("pipeline.yaml", &yaml.replace(&line, &format!("{line}\n{line}")));
+    let other = line.replace("bin/python'", "bin/python', '-B'");
+    place.write("pipeline.yaml", &yaml.replace(&line, &format!("{line}\n{other}")));
     let ended = place.gristmill(&["check", "pipeline.yaml"]).expect(1);
-    ended.says("has a kind named `broken`, and the plugin `").says("pipeline.yaml:3:17");
-    let named = line.replace("] }", "], namespace: mine }");
+    ended.says("there are two kinds named `broken`: one is from ").says("pipeline.yaml:3:17");
+    let named = other.replace("] }", "], namespace: mine }");
     let both = yaml.replace(&line, &format!("{line}\n{named}"));
     place.run(&both.replace("type: broken", "type: mine.broken")).expect(0);
     assert_eq!(came(&place, "out.jsonl"), [0]);
