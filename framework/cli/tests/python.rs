@@ -283,3 +283,44 @@ fn two_plugins_with_one_kind() {
     place.run(&both.replace("type: broken", "type: mine.broken")).expect(0);
     assert_eq!(came(&place, "out.jsonl"), [0]);
 }
+
+#[test]
+fn the_example_runs() {
+    let place = Place::new();
+    let example = format!("{ROOT}/examples/python");
+    let set = |name: &str, value: String| ["--set".to_owned(), format!("{name}={value}")];
+    let mut args = vec!["run".to_owned(), format!("{example}/access.yaml")];
+    args.extend(set("PYTHON", format!("{ROOT}/target/python/bin/python")));
+    args.extend(set("LOG", format!("{example}/access.log")));
+    args.extend(set("OUT", "failed.jsonl".to_owned()));
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    place.gristmill(&args).expect(3);
+    let lines = place.read("failed.jsonl");
+    assert!(lines.starts_with(r#"{"path":"#) && lines.lines().count() > 5, "{lines}");
+    let rejected = place.read("access.rejected.jsonl");
+    assert!(rejected.contains("this is no line of an access log"), "{rejected}");
+    assert_eq!(rejected.lines().count(), 1);
+}
+
+#[test]
+fn the_template_tests_and_runs() {
+    let place = Place::new();
+    let template = format!("{ROOT}/framework/cli/templates/python");
+    for entry in std::fs::read_dir(template).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap().replace("{{name}}", "my-words");
+        place.write(path.file_name().unwrap().to_str().unwrap(), &text);
+    }
+    let folder = format!("{ROOT}/target/python/bin");
+    let tested = std::process::Command::new(format!("{folder}/python"))
+        .arg("test_stage.py")
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+    let mut command = place.command(&["run", "--quiet", "pipeline.yaml"]);
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    let ended = common::ended(command.env("PATH", path).output().unwrap()).expect(0);
+    assert_eq!(ended.stdout.lines().count(), 5);
+    ended.prints(r#""text":"a page at demo:/item/1","words":4"#);
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Partitioning, Planned, Role};
+use gristmill_stage::{Lineage, Partitioning, Planned, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -78,6 +78,12 @@ pub struct Answer {
     pub blocks: bool,
     /// Whether its rows come only once.
     pub once: bool,
+    /// The input columns that are needed; all, if it is left out. Others may then be missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Vec<String>>,
+    /// The input columns that go out as they are, under the same name, if they come in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<String>,
     /// Lines for whoever reads the plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -100,6 +106,8 @@ impl Answer {
             holds: planned.holds,
             blocks: planned.blocks,
             once: planned.once,
+            needs: None,
+            passes: Vec::new(),
             notes: planned.notes.clone(),
         }
     }
@@ -111,8 +119,13 @@ impl Answer {
             None if self.keyed.is_empty() => Partitioning::Any,
             None => Partitioning::Keyed(self.keyed),
         };
+        let passes = self.passes;
+        let lineage = self
+            .needs
+            .map(|needs| passes.into_iter().fold(Lineage::new().needs(needs), Lineage::passes));
         Planned {
             ports: self.ports,
+            lineage,
             partitioning,
             reads: self.reads,
             writes: self.writes,

@@ -67,7 +67,8 @@ impl Running {
             let _ = child.kill();
             let _ = child.wait();
         })?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let running =
             Self { child, ended, stdin, stdout, stderr, out: Vec::new(), said: Vec::new() };
         for pipe in running.pipes() {

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder, StringBuilder};
+use arrow_array::timezone::Tz;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
-use arrow_array::timezone::Tz;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::parse::{Parser, string_to_datetime};
 use arrow_schema::SchemaRef;
@@ -118,8 +118,9 @@ fn array(kind: ColumnType, cells: Vec<Option<Cell>>) -> ArrayRef {
             _ => None,
         }),
         ColumnType::Timestamp => {
-            let mut column = PrimitiveBuilder::<TimestampMicrosecondType>::with_capacity(cells.len())
-                .with_timezone("UTC");
+            let mut column =
+                PrimitiveBuilder::<TimestampMicrosecondType>::with_capacity(cells.len())
+                    .with_timezone("UTC");
             cells.into_iter().for_each(|cell| match cell {
                 Some(Cell::Micros(value)) => column.append_value(value),
                 _ => column.append_null(),

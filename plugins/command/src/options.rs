@@ -67,7 +67,8 @@ impl CommandOptions {
             ];
             let kind = kinds.into_iter().find(|kind| kind.data_type() == *field.data_type());
             let name = field.name();
-            let text = || format!("`{name}` is {}, which is none that can be read", field.data_type());
+            let text =
+                || format!("`{name}` is {}, which is none that can be read", field.data_type());
             kind.map(|kind| (name.clone(), kind)).ok_or_else(|| {
                 Error::option("", text()).help("say which `columns` come out, and of which types")
             })

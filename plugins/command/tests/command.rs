@@ -46,7 +46,9 @@ fn shell(script: &str) -> Value {
 
 fn column(collected: &Collected) -> Vec<i64> {
     let batches = collected.batches.iter();
-    batches.flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+    batches
+        .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect()
 }
 
 /// The reason for which all rows of a batch are rejected.
@@ -78,7 +80,9 @@ fn types_are_those_of_the_columns() {
     let batch = &collected.batches[0];
     assert_eq!((batch.num_rows(), batch.num_columns()), (2, 7));
     let text = format!("{batch:?}");
-    for value in ["7", "1.50", "NaN", "true", "2026-11-24T09:00:00", "2026-11-24", "{\\\"a\\\":[1, 2]}"] {
+    for value in
+        ["7", "1.50", "NaN", "true", "2026-11-24T09:00:00", "2026-11-24", "{\\\"a\\\":[1, 2]}"]
+    {
         assert!(text.contains(value) || text.contains(&value.replace('\\', "")), "{value}: {text}");
     }
     assert!(batch.columns().iter().all(|column| column.is_null(1) && !column.is_null(0)));
@@ -86,7 +90,8 @@ fn types_are_those_of_the_columns() {
 
 #[test]
 fn lines_that_do_not_fit_are_rejected_alone() {
-    let lines = shell("cat > /dev/null; printf '{\"n\":1}\\nno json\\n{\"n\":\"x\"}\\n{\"n\":4}\\n'");
+    let lines =
+        shell("cat > /dev/null; printf '{\"n\":1}\\nno json\\n{\"n\":\"x\"}\\n{\"n\":4}\\n'");
     let collected = through(&lines, numbers(3, 1));
     assert_eq!(column(&collected), [1, 4]);
     let reasons: Vec<_> = collected.rejected.iter().map(|one| one.reason.as_str()).collect();

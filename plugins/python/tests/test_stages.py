@@ -315,3 +315,56 @@ def test_a_class_with_a_state() -> None:
     assert [row["n"] for row in gristmill.run(Dedupe, given, column="n").rows] == [0, 1, 2]
     with pytest.raises(gristmill.ColumnError):
         gristmill.run(Dedupe, given, column="m")
+
+
+def test_rows_go_on_from_every_snapshot() -> None:
+    from gristmill.contract import Context, Output, State
+
+    @gristmill.rows("times", output={"n": "int64", "i": "int64"})
+    def times(row: dict) -> Any:
+        return ({"n": row["n"], "i": i} for i in range(row["n"]))
+
+    batch = pa.record_batch({"n": pa.array([3, 0, 7, 1, 5], pa.int64())})
+    schema = pa.schema([("n", pa.int64()), ("i", pa.int64())])
+    expected = [(n, i) for n in (3, 0, 7, 1, 5) for i in range(n)]
+
+    def work(state: Any) -> Any:
+        return times.work(None, Context("s", 0, 1, batch.schema, schema, 2, restored=state))
+
+    def rows(out: Output) -> list[tuple[int, int]]:
+        return [tuple(row.values()) for _, part in out.batches for row in part.to_pylist()]
+
+    for cut in range(9):
+        first, before = work(None), Output(schema, 2)
+        first.take(batch, before)
+        for _ in range(cut):
+            if first.more():
+                first.step(before)
+        parts = first.snapshot()
+        second, after = work(State(parts) if parts else None), Output(schema, 2)
+        while second.more():
+            second.step(after)
+        assert rows(before) + rows(after) == expected, cut
+
+
+def test_what_is_needed_is_said() -> None:
+    schema = pa.schema([("text", pa.string()), ("n", pa.int64())])
+
+    @gristmill.rows("adds", adds={"m": "int64"}, needs=["n"])
+    def adds(row: dict) -> dict:
+        return {"m": row["n"]}
+
+    @gristmill.rows("makes", output={"m": "int64"}, needs=["n"])
+    def makes(row: dict) -> dict:
+        return {"m": row["n"]}
+
+    @gristmill.rows("changes", needs=["n"])
+    def changes(row: dict) -> dict:
+        return {"n": row["n"] + 1}
+
+    assert (adds.plan(None, schema).needs, adds.plan(None, schema).passes) == (["n"], ["text"])
+    assert (makes.plan(None, schema).needs, makes.plan(None, schema).passes) == (["n"], [])
+    assert changes.plan(None, schema).passes == ["text"]
+    assert shout.plan(None, schema).needs is None
+    rows = gristmill.run(changes, [{"text": "a", "n": 1}]).rows
+    assert rows == [{"text": "a", "n": 2}]

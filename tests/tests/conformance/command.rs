@@ -35,9 +35,13 @@ pub fn cases(_: &World) -> Vec<Case> {
             .on(&input)
             .with(settings.clone())
             .gives(0, 6),
-        Case::new("command", "lines that do not fit", json!({
-            "command": ["sed", "s/:[35],/:\"x\",/"], "columns": { "n": "int64" },
-        }))
+        Case::new(
+            "command",
+            "lines that do not fit",
+            json!({
+                "command": ["sed", "s/:[35],/:\"x\",/"], "columns": { "n": "int64" },
+            }),
+        )
         .on(&input)
         .with(settings)
         .gives(4, 2),

@@ -114,7 +114,7 @@ struct Foreign {
 
 impl Foreign {
     /// What was said of a stage, if it makes sense.
-    fn check(&self, planned: Planned) -> Result<Planned> {
+    fn check(&self, planned: Planned, input: Option<&SchemaRef>) -> Result<Planned> {
         let wrong = |text: String| {
             let name = &self.description.name;
             Err(Error::schema(format!("`{name}` of `{}` {text}", self.program))
@@ -131,6 +131,13 @@ impl Foreign {
         }
         if self.role() == Role::Sink && !(fields.is_empty() && ports.is_empty()) {
             return wrong("is a sink, and puts rows out".to_owned());
+        }
+        if let Some(lineage) = &planned.lineage {
+            let output = fields.iter().map(|field| field.name().clone()).collect();
+            let known = |name: &String| input.is_some_and(|all| all.field_with_name(name).is_ok());
+            if let Some(name) = lineage.input_for(&output).into_iter().find(|name| !known(name)) {
+                return wrong(format!("needs `{name}`, which is no column of its input"));
+            }
         }
         // Sums of it must not overflow.
         let holds = planned.holds.min(1 << 50);
@@ -178,7 +185,7 @@ impl Kind for Foreign {
         };
         let question = Question { kind: self.program.kind.clone(), options };
         let planned = self.planner.plan(question, input)?;
-        self.check(planned)
+        self.check(planned, input)
     }
 
     fn build(&self, _: &Value, _: BuildContext) -> Result<Stage> {

@@ -64,6 +64,11 @@ class Planned:
     blocks: bool = False
     #: Whether its rows come only once, as those of stdin.
     once: bool = False
+    #: The input columns that are used; None for all. With it there may be fewer columns in a run than here: those of
+    #: ``context.input`` come in, and those of ``context.output`` go out.
+    needs: list[str] | None = None
+    #: With ``needs``: columns that go out as they came in.
+    passes: list[str] = dataclasses.field(default_factory=list)
     #: Lines for whoever reads the plan.
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -71,7 +76,8 @@ class Planned:
         """The payload of the frame ``Planned``."""
         members = dataclasses.asdict(dataclasses.replace(self, output=None))
         del members["output"]
-        return {name: value for name, value in members.items() if value}
+        given = {name: value for name, value in members.items() if value}
+        return given if self.needs is None else {**given, "needs": self.needs}
 
 
 class Output:

@@ -133,7 +133,18 @@ class _Function(Kind):
         else:
             output = schema
         extra = self.extra(options) if callable(self.extra) else self.extra
-        return Planned(output=output, **extra)
+        planned = Planned(output=output, **extra)
+        if planned.needs is None and self.role != "source" and self.says_needs():
+            planned.needs = self.needed(options)
+            if self.role == "transform" and (self.adds is not None or self.output is None):
+                made = _schema_from(self.adds or {}, options, schema).names
+                used = {*planned.needs, *made}
+                planned.passes = [name for name in schema.names if name not in used]
+        return planned
+
+    def says_needs(self) -> bool:
+        """Whether it says which columns it uses."""
+        return bool(self.needs)
 
 
 class RowKind(_Function):
@@ -146,6 +157,9 @@ class RowKind(_Function):
         if self.output is None and self.adds is None:
             self.output = _returned(self.hints.get("return"))
 
+    def says_needs(self) -> bool:
+        return self.row_type is not None or super().says_needs()
+
     def needed(self, options: Any) -> list[str]:
         if self.row_type is not None:
             return [f.name for f in dataclasses.fields(self.row_type) if f.init]
@@ -156,8 +170,9 @@ class RowKind(_Function):
         target = self.target
         call = (lambda row: target(row, **bound)) if bound else target
         added = None
-        if self.adds is not None:
-            added = _schema_from(self.adds, options, context.input).names
+        if self.adds is not None or self.output is None:
+            # What it does not give back stays as it came in.
+            added = _schema_from(self.adds or {}, options, context.input).names
         names = self.needed(options) or list(context.input.names)
         sink = self.role == "sink"
         return Rows(context, call, names, self.row_type, added, sink)  # type: ignore[arg-type]
