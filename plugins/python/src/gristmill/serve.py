@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import resource
 import signal
@@ -62,7 +63,13 @@ def _serve(kinds: Sequence[Kind], words: Sequence[str]) -> None:
     Session(Channel(socket), kinds).run()
 
 
+#: From ``linux/prctl.h``.
+_NO_NEW_PRIVS = 38
+
+
 def _limit(given: dict[str, str]) -> None:
+    # Neither this process nor one that it starts can gain rights from here on.
+    ctypes.CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     limits = {
         "--memory": (resource.RLIMIT_DATA, 0),
         "--open-files": (resource.RLIMIT_NOFILE, 0),

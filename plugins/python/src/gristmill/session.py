@@ -145,18 +145,23 @@ class Session:
             self._hear(self.channel.receive())
 
     def _hear(self, frame: Frame) -> None:
-        if frame.kind == wire.BATCH:
+        if frame.kind in (wire.BATCH, wire.BARRIER, wire.END):
             self.inbox.append(frame)
         elif frame.kind == wire.CREDIT_FRAME:
             self.credit += frame.number
-        elif frame.kind == wire.END:
-            self.ended = True
         elif frame.kind == wire.STOP:
             self.stopped = True
-        elif frame.kind == wire.BARRIER:
-            self.barriers.append((frame.number, bool(frame.flags & 1)))
         elif frame.kind == wire.COMMITTED and self.kind.role != "source":
             self.work.committed(frame.number)
+
+    def _words(self) -> None:
+        """Acts on what stands before the next batch: a barrier is about the batches before it."""
+        while self.inbox and self.inbox[0].kind != wire.BATCH:
+            frame = self.inbox.popleft()
+            if frame.kind == wire.END:
+                self.ended = True
+            else:
+                self.barriers.append((frame.number, bool(frame.flags & 1)))
 
     @property
     def short(self) -> bool:
@@ -224,6 +229,7 @@ class Session:
         return parts, self.work.version()
 
     def _commit_if_due(self) -> None:
+        self._words()
         if self.barriers:
             epoch, drained = self.barriers[0]
             if not drained or not self.holding:
@@ -316,7 +322,7 @@ class Session:
         while True:
             left = until - time.monotonic()
             self._listen(max(left, 0.0))
-            if left <= 0 or self.stopped or self.barriers:
+            if left <= 0 or self.stopped or self.inbox:
                 return
 
 

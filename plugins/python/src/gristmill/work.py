@@ -92,6 +92,10 @@ class Rows(Work):
         #: Columns that a row need not give: they stay as they came in.
         keep = set(context.input.names) if added is not None else set()
         self.keep = keep - set(added or [])
+        #: What a row may have. A column that it has not seen is not its to change.
+        self.known = set(context.output.names)
+        if added is not None:
+            self.known &= {*names, *added}
         self.batch: pa.RecordBatch | None = None
         self.rows: list[Any] = []
         #: The next row, and how many of what comes of it are out already.
@@ -199,13 +203,12 @@ class Rows(Work):
         self, rows: list[Any], keep: list[int], origins: list[int], rejected: list[tuple[int, str]]
     ) -> list[int]:
         """The rows that have no columns but those that were announced."""
-        names = set(self.context.output.names)
         result = []
         for place in keep:
-            if rows[place].keys() <= names:
+            if rows[place].keys() <= self.known:
                 result.append(place)
                 continue
-            others = sorted(str(name) for name in rows[place].keys() - names)
+            others = sorted(str(name) for name in rows[place].keys() - self.known)
             text = f"`{others[0]}` is no column of what the stage said that it puts out"
             rejected.append((origins[place], text))
         return result
