@@ -215,14 +215,14 @@ fn mistakes_are_shown_where_they_stand() {
     };
     check("type: broken, with: { hwo: raise }")
         .says("`broken` has no option `hwo`")
-        .says("pipeline.yaml:7:27")
+        .says("pipeline.yaml:7:29")
         .says("did you mean `how`?");
     check("type: broken, with: { how: raise, at: seven }")
         .says("`at` must be a whole number, not the text `seven`")
-        .says("pipeline.yaml:7:43");
+        .says("pipeline.yaml:7:45");
     check("type: broken, run: { mode: threaded }, with: { how: raise }")
         .says("`broken` cannot run in the mode `threaded`")
-        .says("pipeline.yaml:7:32");
+        .says("pipeline.yaml:7:34");
     check("type: brokne, with: { how: raise }").says("did you mean `broken`?");
     check("type: wide, with: { how: x }").says("puts out two columns named `n`");
     check("type: total, run: { workers: 2 }").says("it is one sum");
@@ -255,7 +255,7 @@ fn programs_that_are_no_plugins() {
     says("./no/such/program", "there is no program `./no/such/program`");
     says("/etc/passwd", "`/etc/passwd` is no program that may be run");
     says("sh, -c, 'echo no module >&2; exit 3'", "code 3; its last line: no module");
-    says("sh, -c, 'echo what is this? >&0; cat'", "there is no frame of kind 32");
+    says("sh, -c, 'echo what is this, if not a frame? >&0; cat'", "there is no frame of kind 32");
     says("python3, -S, -c, 'import gristmill'", "No module named 'gristmill'");
     let hello = r#"{"protocol":"gristmill-worker","major":9,"minor":0,"software":"other","limits":{"frame":1,"credit":1}}"#;
     // A program of another version of the protocol.
