@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use gristmill_stage::option::{ByteSize, ColumnType, Time};
 use gristmill_stage::{Error, Result};
 use schemars::{JsonSchema, SchemaGenerator, json_schema};
@@ -57,15 +57,7 @@ impl CommandOptions {
             };
         }
         let column = |field: &Arc<Field>| {
-            let kinds = [
-                ColumnType::String,
-                ColumnType::Int64,
-                ColumnType::Float64,
-                ColumnType::Boolean,
-                ColumnType::Timestamp,
-                ColumnType::Date,
-            ];
-            let kind = kinds.into_iter().find(|kind| kind.data_type() == *field.data_type());
+            let kind = kind_of(field.data_type());
             let name = field.name();
             let text =
                 || format!("`{name}` is {}, which is none that can be read", field.data_type());
@@ -75,6 +67,21 @@ impl CommandOptions {
         };
         Ok(Columns(input.fields().iter().map(column).collect::<Result<_>>()?))
     }
+}
+
+/// The type that takes the values of a column without a change.
+fn kind_of(data_type: &DataType) -> Option<ColumnType> {
+    Some(match data_type {
+        DataType::Dictionary(_, values) => return kind_of(values),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => ColumnType::Int64,
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => ColumnType::Int64,
+        DataType::Float64 => ColumnType::Float64,
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Date32 => ColumnType::Date,
+        own if *own == ColumnType::Timestamp.data_type() => ColumnType::Timestamp,
+        _ => return None,
+    })
 }
 
 /// Columns with their types, in the order in which they were written down.
