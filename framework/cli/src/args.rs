@@ -337,6 +337,8 @@ pub enum Lang {
     Rust,
     /// One file and one header
     C,
+    /// One file; a program that runs as child processes
+    Python,
 }
 
 #[derive(Debug, clap::Args)]

@@ -303,22 +303,20 @@ fn the_example_runs() {
 }
 
 #[test]
-fn the_template_tests_and_runs() {
+fn what_new_plugin_makes_tests_and_runs() {
     let place = Place::new();
-    let template = format!("{ROOT}/framework/cli/templates/python");
-    for entry in std::fs::read_dir(template).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap().replace("{{name}}", "my-words");
-        place.write(path.file_name().unwrap().to_str().unwrap(), &text);
-    }
+    place.gristmill(&["new", "plugin", "my-words", "--lang", "python"]).expect(0);
+    let made = place.path().join("my-words");
+    assert!(place.read("my-words/requirements.txt").ends_with("plugins/python\n"));
     let folder = format!("{ROOT}/target/python/bin");
     let tested = std::process::Command::new(format!("{folder}/python"))
         .arg("test_stage.py")
-        .current_dir(place.path())
+        .current_dir(&made)
         .output()
         .unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
     let mut command = place.command(&["run", "--quiet", "pipeline.yaml"]);
+    command.current_dir(&made);
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
     let ended = common::ended(command.env("PATH", path).output().unwrap()).expect(0);
     assert_eq!(ended.stdout.lines().count(), 5);

@@ -28,6 +28,14 @@ const C: [File; 6] = [
     ("README.md", include_str!("../../templates/c/README.md")),
 ];
 
+const PYTHON: [File; 5] = [
+    ("stage.py", include_str!("../../templates/python/stage.py")),
+    ("test_stage.py", include_str!("../../templates/python/test_stage.py")),
+    ("requirements.txt", include_str!("../../templates/python/requirements.txt")),
+    ("pipeline.yaml", include_str!("../../templates/python/pipeline.yaml")),
+    ("README.md", include_str!("../../templates/python/README.md")),
+];
+
 /// Where the source of this program was when it was built.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Where it is published.
@@ -54,6 +62,7 @@ fn plugin(args: &NewPlugin) -> Result<String, String> {
     let abi = match args.lang {
         Lang::Rust => dependencies(),
         Lang::C => Vec::new(),
+        Lang::Python => vec![("{{sdk}}", sdk())],
     };
     let fill = |text: &str| {
         let text = text.replace("{{name}}", &name).replace("{{crate}}", &crate_name);
@@ -63,6 +72,7 @@ fn plugin(args: &NewPlugin) -> Result<String, String> {
     let files: &[File] = match args.lang {
         Lang::Rust => &RUST,
         Lang::C => &C,
+        Lang::Python => &PYTHON,
     };
     // The header has nothing to fill in.
     let filled = |(path, text): &File| match *path {
@@ -76,6 +86,7 @@ fn plugin(args: &NewPlugin) -> Result<String, String> {
             "cargo build && gristmill run pipeline.yaml"
         }
         Lang::C => "make && gristmill run pipeline.yaml",
+        Lang::Python => "pip install -r requirements.txt && gristmill run pipeline.yaml",
     };
     let path = args.path.display();
     Ok(format!("made the plugin {name} in {path}; try it:\n\n  cd {path} && {then}\n"))
@@ -135,6 +146,12 @@ fn dependencies() -> Vec<(&'static str, String)> {
         ("{{stage}}", from("stage", ", features = [\"rows\"]")),
         ("{{testkit}}", from("testkit", "")),
     ]
+}
+
+/// How a new program in Python finds the SDK.
+fn sdk() -> String {
+    let checkout = Path::new(CHECKOUT).join("plugins/python").canonicalize().ok();
+    checkout.map_or_else(|| "gristmill".to_owned(), |sdk| sdk.display().to_string())
 }
 
 /// Takes the versions that this program was built with, so that what it has fetched serves again.
