@@ -83,8 +83,12 @@ fn in_a_function_of_tables_it_rejects_the_batch() {
 
 /// A row that kills each process that comes to it is found and rejected.
 fn kills(how: &str, reason: &str, run: &str) {
-    let (place, ended) = through(&format!("type: broken, {run} with: {{ how: {how} }}"));
-    ended.expect(3);
+    let place = Place::new();
+    numbers(&place, 100);
+    let stage = format!("type: broken, {run} with: {{ how: {how} }}");
+    // Small batches are soon divided.
+    let yaml = pipeline(&[READ, &stage, WRITE]).replace("rows: 10 ", "rows: 2 ");
+    place.run(&yaml).expect(3);
     assert_eq!(came(&place, "out.jsonl"), all_but(7..8), "{how}");
     assert_eq!(came(&place, "rejected.jsonl"), [7], "{how}");
     let rejected = place.read("rejected.jsonl");
