@@ -190,6 +190,25 @@ fn many_rows_of_one() {
 }
 
 #[test]
+fn values_of_every_type_are_the_same_there_and_back() {
+    let place = Place::new();
+    let made = std::process::Command::new(format!("{ROOT}/target/python/bin/python"))
+        .args([format!("{ROOT}/plugins/python/tests/types_file.py"), "in.arrow".to_owned()])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let read = "type: read, with: { path: in.arrow }";
+    place.run(&pipeline(&[read, WRITE])).expect(0);
+    let expected = place.read("out.jsonl");
+    assert_eq!(expected.lines().count(), 50);
+    for kind in ["same_tables", "same_rows", "same_frames"] {
+        place.run(&pipeline(&[read, &format!("type: {kind}"), WRITE])).expect(0);
+        assert_eq!(place.read("out.jsonl"), expected, "{kind}");
+    }
+}
+
+#[test]
 fn one_ctrl_c_ends_a_source_in_order() {
     let place = Place::new();
     place.write(

@@ -41,7 +41,7 @@ def harm(how: str) -> None:
         print("what is printed", flush=True)
         os.write(1, b"and what is written\n")
     if how == "flood":
-        for _ in range(20_000):
+        for _ in range(2_000):
             os.write(2, b"x" * 999 + b"\n")
     if how == "lie":
         channel.BatchWriter.write = lie  # type: ignore[method-assign]
@@ -138,6 +138,24 @@ class Total(gristmill.Stage[SumOptions]):
 def explode(row: dict) -> Iterator[dict]:
     """A great many rows of each."""
     return ({"n": row["n"], "i": i} for i in range(20_000))
+
+
+@gristmill.tables("same_tables")
+def same_tables(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Hands whole tables on."""
+    return batch
+
+
+@gristmill.rows("same_rows")
+def same_rows(row: dict) -> dict:
+    """Hands rows on, each value by way of Python."""
+    return row
+
+
+@gristmill.frames("same_frames", library="polars")
+def same_frames(frame: Any) -> Any:
+    """Hands frames on."""
+    return frame
 
 
 if __name__ == "__main__":
