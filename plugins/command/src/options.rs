@@ -22,7 +22,8 @@ pub struct CommandOptions {
     /// and what it puts out takes their place, in whatever number. So it never sees more than a batch at a
     /// time: a sum over all rows, or a sorting of them, is for other kinds. When it ends with another code
     /// than 0 the rows of the batch are rejected with its last lines on stderr; lines that do not fit the
-    /// columns are rejected as they are. Which row a line comes from, nobody knows.
+    /// columns are rejected as they are. Which row a line comes from, nobody knows. A Ctrl-C does not reach
+    /// it: it is through with its batch first, or with its `timeout`.
     #[schemars(length(min = 1))]
     pub(crate) command: Vec<String>,
     /// Columns of the lines that come out, with their types; members of other names are left out, and
