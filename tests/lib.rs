@@ -10,6 +10,7 @@ pub fn registry() -> Registry {
     gristmill_parse::register(&mut registry);
     gristmill_sql::register(&mut registry);
     gristmill_files::register(&mut registry);
+    gristmill_command::register(&mut registry);
     gristmill_flow::register(&mut registry);
     gristmill_shape::register(&mut registry);
     gristmill_databases::register(&mut registry);

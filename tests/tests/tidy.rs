@@ -109,11 +109,12 @@ fn arrows_between_crates_run_one_way() {
     let mut wrong = Vec::new();
     for (name, manifest) in ["framework", "plugins"].iter().flat_map(|f| files(f, "Cargo.toml")) {
         let allowed: &[&str] = match name.split('/').nth(1).unwrap() {
-            _ if name.starts_with("plugins/") => &["gristmill-stage"],
+            _ if name.starts_with("plugins/") => &["gristmill-stage", "gristmill-abi"],
             "stage" | "demo" => &[],
             // Its fuzzer is a program of its own.
             "wire" if name.contains("/fuzz/") => continue,
-            "config" | "testkit" | "wire" => &["gristmill-stage"],
+            "abi" | "config" | "testkit" | "wire" => &["gristmill-stage"],
+            "loader" => &["gristmill-stage", "gristmill-abi"],
             "runtime" => &["gristmill-stage", "gristmill-config", "gristmill-wire"],
             "cli" => continue,
             other => panic!("{other}: say here what it may depend on"),
@@ -122,6 +123,36 @@ fn arrows_between_crates_run_one_way() {
         wrong.extend(other.map(|one| format!("{name} -> {one}")));
     }
     fail_with("arrows that ARCHITECTURE.md does not allow", wrong);
+}
+
+/// Crates that may be unsafe: the border of plugins on its two sides, and one file of the benchmarks.
+const UNSAFE: [&str; 3] = ["framework/abi/", "framework/loader/", "tests/benchmarks/src/ring.rs"];
+
+#[test]
+fn unsafe_is_where_it_may_be() {
+    let may = |name: &str| UNSAFE.iter().any(|one| name.starts_with(one));
+    let mut found = Vec::new();
+    for (name, text) in rust().into_iter().filter(|(name, _)| !may(name)) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap();
+            let word = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "#[unsafe("];
+            // This test has the words in quotes.
+            if word.iter().any(|word| code.contains(word)) && !name.ends_with("tidy.rs") {
+                found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    let manifests =
+        ["framework", "plugins", "examples"].iter().flat_map(|f| files(f, "Cargo.toml"));
+    // The fuzzer is a workspace of its own, and templates are projects of their own.
+    let ours =
+        manifests.filter(|(name, _)| !name.contains("/fuzz/") && !name.contains("/templates/"));
+    for (name, manifest) in ours.filter(|(name, _)| !may(name)) {
+        if !manifest.contains("\n[lints]\nworkspace = true\n") {
+            found.push(format!("{name}: the lints of the workspace are missing"));
+        }
+    }
+    fail_with("unsafe code outside of framework/abi and framework/loader", found);
 }
 
 #[test]

@@ -36,16 +36,17 @@ pub enum Command {
     /// List the SQL functions that expressions may use, or explain one
     Functions(Functions),
     /// Print the JSON Schema of pipelines, for editors
-    #[command(after_help = "\
-Examples:
-  gristmill schema > gristmill.schema.json
-  # first line of a pipeline, for editors with a YAML language server:
-  # yaml-language-server: $schema=gristmill.schema.json")]
-    Schema,
+    Schema(Schema),
     /// Draw the stages and channels of a pipeline
     Graph(Graph),
     /// Print a Grafana dashboard for a pipeline, or what Prometheus needs
     Dashboard(Dashboard),
+    /// Look at a plugin, or test it
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Begin a plugin or a pipeline that runs as it stands
+    #[command(subcommand)]
+    New(New),
     /// Serve the demo site on its own
     DemoSite(DemoSite),
     /// Print a completion script for a shell
@@ -60,6 +61,15 @@ pub struct Set {
     pub set: Vec<(String, String)>,
 }
 
+/// Where plugins are.
+#[derive(Debug, clap::Args)]
+pub struct Search {
+    /// Look for plugins that are named without a slash in this folder; goes before
+    /// GRISTMILL_PLUGIN_PATH
+    #[arg(long = "plugins", value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -71,6 +81,8 @@ pub struct Run {
     pub file: String,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Serve /metrics, /healthz and /readyz there; a port alone means 127.0.0.1
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
@@ -97,6 +109,8 @@ pub struct Bench {
     pub file: String,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Measure this stage alone, with input recorded from one run of those before it
     #[arg(long, value_name = "NAME")]
     pub stage: Option<String>,
@@ -141,6 +155,8 @@ pub struct Check {
     pub files: Vec<String>,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
@@ -150,10 +166,37 @@ pub struct Check {
 #[command(after_help = "\
 Examples:
   gristmill stages
-  gristmill stages fetch")]
+  gristmill stages fetch
+  gristmill stages shop.yaml
+  gristmill stages shop.yaml acme.clean
+  gristmill stages --plugins target/release")]
 pub struct Stages {
-    /// The kind to explain
+    /// The kind to explain; or a pipeline (.yaml), to list the kinds of its plugins too
     pub kind: Option<String>,
+    /// With a pipeline: the kind to explain
+    #[arg(value_name = "KIND")]
+    pub of_pipeline: Option<String>,
+    #[command(flatten)]
+    pub set: Set,
+    /// Without a pipeline: list the kinds of all plugins in this folder, too
+    #[command(flatten)]
+    pub search: Search,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill schema > gristmill.schema.json
+  gristmill schema shop.yaml > shop.schema.json
+  # first line of a pipeline, for editors with a YAML language server:
+  # yaml-language-server: $schema=gristmill.schema.json")]
+pub struct Schema {
+    /// A pipeline, to have the kinds of its plugins as well
+    pub file: Option<String>,
+    #[command(flatten)]
+    pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,6 +219,8 @@ pub struct Graph {
     pub file: String,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// The language to draw in
     #[arg(long, value_enum, default_value_t = Drawing::Mermaid)]
     pub format: Drawing,
@@ -202,6 +247,8 @@ pub struct Dashboard {
     pub file: Option<String>,
     #[command(flatten)]
     pub set: Set,
+    #[command(flatten)]
+    pub search: Search,
     /// Print the scrape job for Prometheus
     #[arg(long, conflicts_with_all = ["file", "rules"])]
     pub prometheus: bool,
@@ -237,6 +284,111 @@ Examples:
 pub struct Completions {
     /// The shell
     pub shell: Shell,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// Print the kinds of a plugin, its interface version and its SHA-256
+    Inspect(Inspect),
+    /// Run the kinds of a plugin through the suite that built-in kinds pass
+    Test(Test),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill plugin inspect target/release/libmy_stage.so
+  gristmill plugin inspect ./libratio.so --json")]
+pub struct Inspect {
+    /// The library, or a name that is looked for in GRISTMILL_PLUGIN_PATH
+    pub file: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill plugin test ./libratio.so
+  gristmill plugin test ./libmask.so --input customers.csv --with '{ keep: 2 }'
+
+Every kind is given the input whole, in single rows, with empty batches between, as slices and in other
+layouts; snapshots are taken after every call, other workers go on from them, and the rows must be the
+same each time. Options are those of the kind's own example.")]
+pub struct Test {
+    /// The library, or a name that is looked for in GRISTMILL_PLUGIN_PATH
+    pub file: String,
+    /// Test this kind only
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// The options, as under `with` in YAML
+    #[arg(long, value_name = "YAML")]
+    pub with: Option<String>,
+    /// A file with rows to give it, of any format that `read` reads [default: rows of common types]
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<String>,
+    /// The rows must come in the same order each time
+    #[arg(long)]
+    pub ordered: bool,
+    /// How many random runs each check makes
+    #[arg(long, value_name = "N", default_value_t = 8,
+          value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum New {
+    /// Make a project with a stage of your own
+    Plugin(NewPlugin),
+    /// Make a pipeline
+    Pipeline(NewPipeline),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill new plugin my-stage
+  gristmill new plugin my-stage --lang c")]
+pub struct NewPlugin {
+    /// The folder to make; its last part names the stage
+    pub path: PathBuf,
+    /// The language
+    #[arg(long, value_enum, default_value_t = Lang::Rust)]
+    pub lang: Lang,
+}
+
+/// A language that there is a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Lang {
+    /// A crate that is a library and a plugin
+    Rust,
+    /// One file and one header
+    C,
+    /// One file; a program that runs as child processes
+    Python,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill new pipeline prices
+  gristmill new pipeline people --template files")]
+pub struct NewPipeline {
+    /// The file to make, with or without .yaml
+    pub path: PathBuf,
+    /// What it does
+    #[arg(long, value_enum, default_value_t = Template::Fetch)]
+    pub template: Template,
+}
+
+/// A template of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Template {
+    /// Fetch pages, parse them, sum up
+    Fetch,
+    /// Read a file, filter and map its rows, write another
+    Files,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

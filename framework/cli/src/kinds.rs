@@ -1,6 +1,13 @@
-//! The built-in kinds.
+//! The kinds that a pipeline can name: those that are built in, and those of its plugins.
 
-use gristmill_stage::Registry;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gristmill_config::{PluginDef, PluginOrigin, Plugins, Problems, Source, Variables};
+use gristmill_loader::{Loader, Wanted, add};
+use gristmill_runtime::{find_program_kind, program_kinds};
+use gristmill_stage::{Kind, Registry, Result};
+use serde_json::Value;
 
 /// A registry of all built-in kinds.
 pub fn built_in() -> Registry {
@@ -10,8 +17,74 @@ pub fn built_in() -> Registry {
     gristmill_parse::register(&mut registry);
     gristmill_sql::register(&mut registry);
     gristmill_files::register(&mut registry);
+    gristmill_command::register(&mut registry);
     gristmill_flow::register(&mut registry);
     gristmill_shape::register(&mut registry);
     gristmill_databases::register(&mut registry);
     registry
+}
+
+/// Finds a kind again that another process of this program has found, by what its
+/// [`Provider`](gristmill_stage::Provider) says.
+pub fn find_again(data: &Value) -> Result<Arc<dyn Kind>> {
+    if let Some(kind) = find_program_kind(data) {
+        return kind;
+    }
+    Loader::default().find_again(data)
+}
+
+/// Opens the plugins of pipelines, each once.
+pub struct Kinds {
+    loader: Loader,
+}
+
+impl Kinds {
+    /// Plugins without a path are looked for in these folders, and in those of the environment.
+    pub fn new(search: &[PathBuf]) -> Self {
+        Self { loader: Loader::new(search.iter().cloned()) }
+    }
+
+    /// The built-in kinds and those of a pipeline's plugins.
+    pub fn of(
+        &mut self,
+        source: &Source,
+        variables: &Variables,
+    ) -> std::result::Result<Registry, Problems> {
+        let plugins = Plugins::read(source, variables)?;
+        let mut registry = built_in();
+        let mut wrong = Vec::new();
+        for plugin in plugins.iter() {
+            let kinds = self.open(plugin, &plugins);
+            if let Err(error) = kinds.and_then(|kinds| add(&mut registry, kinds)) {
+                wrong.push((plugin, error));
+            }
+        }
+        if wrong.is_empty() { Ok(registry) } else { Err(plugins.problems(wrong)) }
+    }
+
+    /// The kinds of one plugin.
+    fn open(&mut self, plugin: &PluginDef, plugins: &Plugins) -> Result<Vec<Arc<dyn Kind>>> {
+        match &plugin.origin {
+            PluginOrigin::Library { path, sha256 } => {
+                let folder = plugins.folder();
+                let sha256 = sha256.as_deref();
+                let library = self.loader.open(Wanted { path, folder: &folder, sha256 })?;
+                Ok(library.kinds(plugin.namespace.as_deref()))
+            }
+            PluginOrigin::Command { argv } => {
+                program_kinds(argv, &plugins.folder(), plugin.namespace.as_deref())
+            }
+        }
+    }
+
+    /// The built-in kinds and those of all libraries in the folders.
+    pub fn in_folders(&mut self, folders: &[PathBuf]) -> Result<Registry> {
+        let mut registry = built_in();
+        for folder in folders {
+            for library in self.loader.open_all(folder)? {
+                add(&mut registry, library.kinds(None))?;
+            }
+        }
+        Ok(registry)
+    }
 }

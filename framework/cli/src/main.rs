@@ -21,7 +21,7 @@ use log::Log;
 
 fn main() -> ExitCode {
     // Child processes of a run are this program again.
-    if let Some(exit) = gristmill_runtime::worker(&kinds::built_in()) {
+    if let Some(exit) = gristmill_runtime::worker_with(&kinds::built_in(), kinds::find_again) {
         return exit;
     }
     let args = Args::parse();
@@ -33,9 +33,11 @@ fn main() -> ExitCode {
         Command::Check(check) => commands::check::check(&check),
         Command::Stages(stages) => commands::stages::stages(&stages),
         Command::Functions(functions) => commands::functions::functions(&functions),
-        Command::Schema => commands::schema::schema(),
         Command::Graph(graph) => commands::graph::graph(&graph),
+        Command::Schema(schema) => commands::schema::schema(&schema),
         Command::Dashboard(dashboard) => commands::dashboard::dashboard(&dashboard),
+        Command::Plugin(plugin) => commands::plugin::plugin(&plugin),
+        Command::New(new) => commands::new::new(&new),
         Command::DemoSite(site) => commands::demo_site::demo_site(&site),
         Command::Completions(shell) => commands::completions::completions(&shell),
     };

@@ -105,11 +105,7 @@ impl Checker<'_> {
                 .help("put it at the stages that take from this one"),
             );
         }
-        let mode = match words.run.mode {
-            Some(ModeWord::Threaded) => Mode::Threaded,
-            Some(ModeWord::Pooled) | None => Mode::Pooled,
-            Some(ModeWord::Process) => Mode::Process,
-        };
+        let mode = self.mode(stage, &words.run);
         let process = Self::process(&words.run);
         let idle = if mode == Mode::Process { Vec::new() } else { words.run.of_process() };
         let pool = self.pool(stage, &words.run, mode);
@@ -135,6 +131,30 @@ impl Checker<'_> {
             ordered: words.run.ordered,
             asked,
         })
+    }
+
+    /// The mode that is named, or the one of its kind.
+    fn mode(&mut self, stage: &Declared<'_>, run: &RunWords) -> Mode {
+        let program = stage.kind.and_then(|kind| kind.program());
+        let mode = match run.mode {
+            Some(ModeWord::Threaded) => Mode::Threaded,
+            Some(ModeWord::Pooled) => Mode::Pooled,
+            Some(ModeWord::Process) => Mode::Process,
+            None if program.is_some() => Mode::Process,
+            None => Mode::Pooled,
+        };
+        if let (Some(program), Some(kind)) = (program.filter(|_| mode != Mode::Process), stage.kind)
+        {
+            let place = stage.node.get("run").and_then(|run| run.entry("mode"));
+            let mark = place.map_or(stage.mark, |entry| entry.mark());
+            let (kind, mode) = (kind.name(), mode.name());
+            self.problems.push(
+                Problem::at(mark, format!("`{kind}` cannot run in the mode `{mode}`")).help(
+                    format!("it is a stage of `{program}`: leave `mode` out, or write `process`"),
+                ),
+            );
+        }
+        mode
     }
 
     /// What the words say of child processes.

@@ -33,6 +33,7 @@ mod pattern;
 mod pipeline;
 mod plan;
 mod plan_debug;
+mod plugins;
 mod ports;
 mod problem;
 mod render;
@@ -53,6 +54,7 @@ pub use plan::{
     Bound, Distribution, EdgeId, EdgePlan, Mode, Plan, PoolId, PoolPlan, ProcessLimits,
     ProcessPlan, RejectedPlan, RunChoice, StageId, StagePlan,
 };
+pub use plugins::{PluginDef, PluginOrigin, Plugins};
 pub use problem::{Problem, Problems};
 pub use rewrite::rewrite;
 pub use secrets::Secrets;

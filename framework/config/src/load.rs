@@ -186,6 +186,7 @@ fn stage(
         scales: run.scales,
         pool: run.pool,
         process: run.process.clone(),
+        program: kind.program().cloned(),
         ordered: run.ordered,
         input: Arc::clone(&checked.input),
         output: Arc::clone(&planned.output),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BatchTarget, Comparison, Role};
+use gristmill_stage::{BatchTarget, Comparison, Program, Role};
 use serde_json::Value;
 
 use crate::Secrets;
@@ -57,6 +57,8 @@ pub struct StagePlan {
     pub pool: PoolId,
     /// How its child processes are kept, if it runs in some.
     pub process: ProcessPlan,
+    /// The program that its child processes run, if it is not this one. It then has no other mode.
+    pub program: Option<Program>,
     /// Whether output keeps the order of the input.
     pub ordered: bool,
     /// Schema of what comes in; no columns for a source.

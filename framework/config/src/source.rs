@@ -9,6 +9,9 @@ use crate::problem::{Problem, Problems};
 /// The largest text that is read: 16 MiB. Ten thousand stages take about one.
 const MAX_BYTES: u64 = 16 << 20;
 
+/// What stdin was redirected from.
+const STDIN: &str = "/dev/stdin";
+
 /// The text of a pipeline and the name that errors call it by. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -36,7 +39,7 @@ impl Source {
         match String::from_utf8(bytes) {
             Ok(text) => {
                 // What stdin was redirected from is a file, too, where the system tells.
-                let file = Path::new(if path == "-" { "/dev/stdin" } else { path });
+                let file = Path::new(if path == "-" { STDIN } else { path });
                 Ok(Self { file: Some(file.into()), ..Self::new(name, text) })
             }
             Err(error) => Err(wrong(not_utf8(error.as_bytes(), error.utf8_error().valid_up_to()))),
@@ -56,6 +59,11 @@ impl Source {
     /// The file that it was read from.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// The folder of that file; none of a text from elsewhere.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.file().filter(|file| *file != Path::new(STDIN)).and_then(Path::parent)
     }
 
     /// A name for a pipeline that has none: the stem of the file, in the letters that a name may

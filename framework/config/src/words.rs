@@ -36,6 +36,9 @@ pub(crate) struct PipelineWords {
     /// `<name of the pipeline>.rejected.jsonl` beside the first file that a stage writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rejected: Option<RejectedWords>,
+    /// Where kinds of stages come from that are not built in: libraries and programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) plugins: Vec<PluginWords>,
     /// The stages. Each takes its input from the one before it, unless it says `from`.
     #[schemars(length(min = 1))]
     pub(crate) stages: Vec<StageWords>,
@@ -115,6 +118,60 @@ pub(crate) struct RejectedFile {
     /// have all of them. Default: no.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) whole_rows: bool,
+}
+
+/// Where kinds of stages come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "Plugin")]
+pub(crate) enum PluginWords {
+    /// The path of a library, as under `path`.
+    Path(String),
+    /// A library.
+    Library(LibraryWords),
+    /// A program.
+    Command(CommandWords),
+}
+
+/// A library that brings kinds of stages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "PluginLibrary")]
+pub(crate) struct LibraryWords {
+    /// Its path, seen from the folder of the pipeline (`./libacme.so`). A name without a slash (`acme`,
+    /// `libacme.so`) is looked for in the folders of `--plugins` and of GRISTMILL_PLUGIN_PATH.
+    #[schemars(length(min = 1))]
+    pub(crate) path: String,
+    /// The SHA-256 of the file; any other file is refused. `gristmill plugin inspect` prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{64}$"), title = "text of 64 hexadecimal digits")]
+    pub(crate) sha256: Option<String>,
+    /// Goes before the names of its kinds: `acme` makes `acme.clean` of `clean`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_-]{0,99}$"),
+        title = "text of letters from a to z, digits, `_` and `-` that begins with a letter"
+    )]
+    pub(crate) namespace: Option<String>,
+}
+
+/// A program that brings kinds of stages, which run as child processes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(crate = "gristmill_stage::schemars", rename = "PluginCommand")]
+pub(crate) struct CommandWords {
+    /// The program and its arguments: `[python3, ./my_stage.py]`. A program with a slash, and arguments
+    /// that begin with `./` or `../`, are paths seen from the folder of the pipeline; a program without one is
+    /// looked for on PATH.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Vec<String>,
+    /// Goes before the names of its kinds: `acme` makes `acme.clean` of `clean`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_-]{0,99}$"),
+        title = "text of letters from a to z, digits, `_` and `-` that begins with a letter"
+    )]
+    pub(crate) namespace: Option<String>,
 }
 
 /// One stage.

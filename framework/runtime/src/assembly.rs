@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use event_listener::Event;
 use gristmill_config::{Distribution, EdgeId, Mode, Plan, StageId, StagePlan};
-use gristmill_stage::{BuildContext, Clock, Error, Origins, Registry, Result, Role, Stage};
+use gristmill_stage::{BuildContext, Clock, Error, Kind, Origins, Registry, Result, Role, Stage};
 use tokio::runtime::Handle;
 
 use crate::bell::Bell;
@@ -158,7 +158,7 @@ impl Shared<'_> {
         let meter = Arc::new(Meter::new(self.clock.clone(), observer, vitals.clone()));
         let built = match vitals {
             None => guarded(|| kind.build(&plan.options, context)),
-            Some(vitals) => self.remote(plan, &context, &runtime, vitals, meter.clone()),
+            Some(vitals) => self.remote(plan, &**kind, &context, &runtime, vitals, meter.clone()),
         };
         runtime.seal();
         let built = built?;
@@ -192,17 +192,22 @@ impl Shared<'_> {
     fn remote(
         &self,
         plan: &StagePlan,
+        kind: &dyn Kind,
         context: &BuildContext,
         runtime: &OwnRuntime,
         vitals: Arc<Vitals>,
         meter: Arc<Meter>,
     ) -> Result<Stage> {
-        let command = self.worker.clone().ok_or_else(|| {
-            let text = "this program has not said how to start its child processes";
-            Error::internal(text).help("`RunOptions::worker` says it, or use another `mode`")
-        })?;
+        let own = || {
+            self.worker.clone().ok_or_else(|| {
+                let text = "this program has not said how to start its child processes";
+                Error::internal(text).help("`RunOptions::worker` says it, or use another `mode`")
+            })
+        };
+        let plugin = plan.program.as_ref().map(|program| WorkerCommand::plugin(&program.argv));
+        let command = plugin.map_or_else(own, Ok)?;
         let measured = Box::new(move |took| meter.called(took));
-        process::build(plan, command, context, &runtime.handle()?, vitals, measured)
+        process::build(plan, kind, command, context, &runtime.handle()?, vitals, measured)
     }
 
     /// Where the async work of a worker runs: for threaded workers on a runtime of its own, which

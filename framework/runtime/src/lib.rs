@@ -28,6 +28,8 @@ pub use drive::{Action, Driver, Event, Need};
 pub use edge::Level;
 pub use memory::{Collect, Feed};
 pub use meter::{Amount, TimeSplit};
-pub use process::{DeathClass, ProcessStatus, WorkerCommand, worker};
+pub use process::{
+    DeathClass, ProcessStatus, WorkerCommand, find_program_kind, program_kinds, worker, worker_with,
+};
 pub use run::{Run, RunOptions, Stopper};
 pub use status::{Ending, Outcome, QueueStatus, Report, StageStatus};

@@ -297,6 +297,11 @@ impl BuildContext {
         }
     }
 
+    /// What blanks out secrets, if there are any.
+    pub fn redactor(&self) -> Option<&Arc<Redact>> {
+        self.redact.as_ref()
+    }
+
     /// The runtime for the stage's async work. Ask while the stage is built, and keep it. Spawn on
     /// it; never block on it.
     ///

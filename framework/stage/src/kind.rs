@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use arrow_schema::SchemaRef;
 use serde_json::Value;
 
-use crate::{BuildContext, Error, Planned, Result, Role, Stage, StageSpec};
+use crate::{BuildContext, Error, Planned, Program, Result, Role, Stage, StageSpec};
 
 /// What the framework sees of a kind of stage. Authors write a [`StageSpec`] instead; this trait is
 /// for those who bring kinds from elsewhere, such as a plugin loader.
@@ -28,14 +28,39 @@ pub trait Kind: Send + Sync {
     fn plan(&self, options: &Value, input: Option<&SchemaRef>) -> Result<Planned>;
     /// See [`StageSpec::build`].
     fn build(&self, options: &Value, context: BuildContext) -> Result<Stage>;
+    /// Who brings the kind; nobody, if it is built in.
+    fn provider(&self) -> Option<&Provider> {
+        None
+    }
+    /// The program whose child processes its stages run in, and nowhere else; none for those that this
+    /// program can build.
+    fn program(&self) -> Option<&Program> {
+        None
+    }
+}
+
+/// Who brings a kind that is not built in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// The file or the program, for people.
+    pub name: String,
+    /// What another process needs to find the kind again.
+    pub data: Value,
 }
 
 /// A [`StageSpec`] as a [`Kind`].
-pub(crate) struct Typed<S>(PhantomData<fn() -> S>);
+pub struct Typed<S>(PhantomData<fn() -> S>);
 
 impl<S> Typed<S> {
-    pub(crate) fn new() -> Self {
+    /// The kind that `S` specifies.
+    pub const fn new() -> Self {
         Self(PhantomData)
+    }
+}
+
+impl<S> Default for Typed<S> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -27,6 +27,7 @@ mod kind;
 mod lineage;
 pub mod option;
 pub mod path;
+mod program;
 mod registry;
 #[cfg(feature = "rows")]
 pub mod rows;
@@ -37,8 +38,9 @@ mod traits;
 pub use comparison::{Comparison, Constant, Relation, Test};
 pub use context::{BatchTarget, BuildContext, Clock, Origins, Redact, SystemClock};
 pub use error::{Error, ErrorKind, Result};
-pub use kind::Kind;
+pub use kind::{Kind, Provider, Typed};
 pub use lineage::Lineage;
+pub use program::Program;
 pub use registry::Registry;
 pub use snapshot::{Snapshot, State};
 pub use spec::{Partitioning, Planned, Role, StageSpec};

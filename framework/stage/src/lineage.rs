@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_schema::Schema;
+use serde::{Deserialize, Serialize};
 
 use crate::Comparison;
 
@@ -23,7 +24,8 @@ use crate::Comparison;
 /// let wanted = ["name".to_owned()].into();
 /// assert_eq!(lineage.input_for(&wanted), ["name".to_owned(), "price".to_owned()].into());
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Lineage {
     needs: BTreeSet<String>,
     optional: BTreeMap<String, Origin>,
@@ -32,7 +34,7 @@ pub struct Lineage {
 }
 
 /// Where a column comes from that can be left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Origin {
     from: BTreeSet<String>,
     unchanged: bool,

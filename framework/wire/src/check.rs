@@ -6,6 +6,7 @@ use arrow_ipc::{DictionaryBatch, Message, RecordBatch, root_as_message_with_opts
 use flatbuffers::VerifierOptions;
 
 use crate::WireError;
+use crate::shape::Shape;
 
 /// Before the length of every message.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
@@ -25,6 +26,11 @@ pub(crate) struct Content {
 /// # Errors
 /// When one of them goes beyond the payload, is compressed, or would grow when it is read.
 pub(crate) fn content(payload: &[u8]) -> Result<Content, WireError> {
+    content_of(payload, None)
+}
+
+/// As [`content`], of rows that have this shape.
+pub(crate) fn content_of(payload: &[u8], shape: Option<&Shape>) -> Result<Content, WireError> {
     let mut content = Content::default();
     let mut rest = payload;
     while !rest.is_empty() {
@@ -46,6 +52,9 @@ pub(crate) fn content(payload: &[u8]) -> Result<Content, WireError> {
             content.schemas += 1;
         } else if let Some(batch) = message.header_as_record_batch() {
             rows(&batch, message.bodyLength())?;
+            if shape.is_some_and(|shape| !shape.fits(&batch)) {
+                return Err(wrong("it has other columns than were announced"));
+            }
             content.batches += 1;
         } else if let Some(dictionary) = message.header_as_dictionary_batch() {
             words(&dictionary, message.bodyLength())?;

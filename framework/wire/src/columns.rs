@@ -9,7 +9,8 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use crate::WireError;
-use crate::check::{Content, content};
+use crate::check::{Content, content, content_of};
+use crate::shape::Shape;
 
 /// The marker at the end of an Arrow IPC stream.
 const END_OF_STREAM: [u8; 8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
@@ -64,6 +65,7 @@ impl BatchEncoder {
 #[derive(Debug)]
 pub(crate) struct Batches {
     decoder: StreamDecoder,
+    shape: Shape,
 }
 
 impl Batches {
@@ -72,12 +74,13 @@ impl Batches {
         let bytes = schema_bytes(schema).map_err(|e| WireError::new(e.to_string()))?;
         let mut decoder = StreamDecoder::new();
         shielded(|| decoder.decode(&mut bytes.into()))?;
-        Ok(Self { decoder })
+        Ok(Self { decoder, shape: Shape::of(schema) })
     }
 
     /// The one batch in this payload.
     pub(crate) fn decode(&mut self, payload: Buffer) -> Result<RecordBatch, WireError> {
-        if content(&payload)? != (Content { batches: 1, ..Content::default() }) {
+        let content = content_of(&payload, Some(&self.shape))?;
+        if content != (Content { batches: 1, ..Content::default() }) {
             return Err(WireError::new("a frame of rows holds one batch, after its dictionaries"));
         }
         let decoder = &mut self.decoder;

@@ -80,6 +80,10 @@ impl Decoder {
             Kind::Stop => Message::Stop,
             Kind::Barrier => Message::Barrier { epoch: number, drained: flags.has(Flags::DRAINED) },
             Kind::Committed => Message::Committed(number),
+            Kind::Describe => Message::Describe,
+            Kind::Plan => Message::Plan(json(&payload, "plan")?),
+            Kind::Described => Message::Described(json(&payload, "described")?),
+            Kind::Planned => Message::Planned(json(&payload, "planned")?),
             Kind::Opened => Message::Opened,
             Kind::Called => Message::Called(called(flags, number, &payload)?),
             Kind::Reject => {

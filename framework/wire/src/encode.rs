@@ -145,6 +145,10 @@ impl Encoder {
                 out.frame(Kind::Barrier, flags, *epoch, none())?;
             }
             Message::Committed(epoch) => out.frame(Kind::Committed, 0, *epoch, none())?,
+            Message::Describe => out.frame(Kind::Describe, 0, 0, none())?,
+            Message::Plan(question) => out.frame(Kind::Plan, 0, 0, json(question)?)?,
+            Message::Described(kinds) => out.frame(Kind::Described, 0, 0, json(kinds)?)?,
+            Message::Planned(answer) => out.frame(Kind::Planned, 0, 0, json(answer)?)?,
             Message::Opened => out.frame(Kind::Opened, 0, 0, none())?,
             Message::Called(called) => {
                 let flag = |set: bool, flag: u8| if set { flag } else { 0 };

@@ -31,6 +31,10 @@ pub enum Kind {
     Barrier = 9,
     /// Host: the snapshot of an epoch is durable.
     Committed = 10,
+    /// Host: which kinds are there?
+    Describe = 11,
+    /// Host: what would come of a stage?
+    Plan = 12,
     /// Worker: the stage is built.
     Opened = 16,
     /// Worker: a call of the stage has returned.
@@ -45,10 +49,14 @@ pub enum Kind {
     Log = 21,
     /// Worker: the stage failed.
     Error = 22,
+    /// Worker: its kinds.
+    Described = 23,
+    /// Worker: what comes of a stage.
+    Planned = 24,
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 21] = [
         Self::Hello,
         Self::Open,
         Self::Schema,
@@ -59,6 +67,8 @@ impl Kind {
         Self::Stop,
         Self::Barrier,
         Self::Committed,
+        Self::Describe,
+        Self::Plan,
         Self::Opened,
         Self::Called,
         Self::Reject,
@@ -66,6 +76,8 @@ impl Kind {
         Self::Heartbeat,
         Self::Log,
         Self::Error,
+        Self::Described,
+        Self::Planned,
     ];
 
     fn of(number: u8) -> Option<Self> {

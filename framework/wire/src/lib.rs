@@ -12,7 +12,9 @@ mod encode;
 mod error;
 mod frame;
 mod message;
+mod planning;
 mod reader;
+mod shape;
 mod table;
 
 pub use decode::Decoder;
@@ -23,4 +25,5 @@ pub use message::{
     BatchSize, Called, Commit, Fault, Heartbeat, Hello, Limits, Log, MAJOR, MINOR, Message, Open,
     PROTOCOL, Rejected, Side,
 };
+pub use planning::{Answer, Description, KindDescription, Question};
 pub use reader::FrameReader;

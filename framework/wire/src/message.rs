@@ -8,12 +8,14 @@ use gristmill_stage::{Comparison, Error, ErrorKind, Role, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::planning::{Answer, Description, Question};
+
 /// The name in every hello.
 pub const PROTOCOL: &str = "gristmill-worker";
 /// Version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 1;
 /// Grows with what was added. A side ignores what it does not know in JSON payloads.
-pub const MINOR: u32 = 1;
+pub const MINOR: u32 = 2;
 
 /// Everything that one side can say to the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +45,14 @@ pub enum Message {
     },
     /// Host: the snapshot of that epoch is durable.
     Committed(u64),
+    /// Host, in place of all that is about a stage: which kinds are there?
+    Describe,
+    /// Host, after `Describe`: what would come of such a stage? The schema of its input comes before.
+    Plan(Box<Question>),
+    /// Worker: its kinds.
+    Described(Box<Description>),
+    /// Worker: what comes of a stage; the schema of its output comes before.
+    Planned(Box<Answer>),
     /// Worker: the stage is built.
     Opened,
     /// Worker: a call of the stage has returned.
@@ -129,6 +139,20 @@ impl Hello {
         )))
     }
 
+    /// Whether a worker that says this can be asked for its kinds.
+    ///
+    /// # Errors
+    /// When it knows nothing of that.
+    pub fn check_kinds(&self) -> Result<(), crate::WireError> {
+        if self.minor >= 2 {
+            return Ok(());
+        }
+        let Self { major, minor, software, .. } = self;
+        Err(crate::WireError::new(format!(
+            "{software} speaks {major}.{minor} and cannot say which kinds it has, which needs 1.2"
+        )))
+    }
+
     /// Whether both speak the same.
     ///
     /// # Errors
@@ -177,6 +201,9 @@ pub struct Open {
     /// Comparisons of output columns without which a row makes no difference further on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Comparison>,
+    /// Where a kind is to be found that the worker's own program does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Value>,
     /// Seconds between two heartbeats.
     pub heartbeat: f64,
     /// The snapshot whose parts came before; absent when there is nothing to restore.
@@ -310,11 +337,13 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == fault.kind);
         let kind = kind.unwrap_or(ErrorKind::Internal);
-        let mut error = match (fault.column, fault.option) {
-            (Some(column), _) => Self::column(column, fault.message),
-            (None, Some(option)) => Self::new(kind, fault.message).at(option),
-            (None, None) => Self::new(kind, fault.message),
+        let mut error = match fault.column {
+            Some(column) => Self::column(column, fault.message),
+            None => Self::new(kind, fault.message),
         };
+        if let Some(option) = fault.option {
+            error = error.at(option);
+        }
         if let Some(help) = fault.help {
             error = error.help(help);
         }
@@ -322,17 +351,17 @@ impl From<Fault> for Error {
     }
 }
 
-mod role {
+pub(crate) mod role {
     use gristmill_stage::Role;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    pub(super) fn serialize<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(role.name())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
         let word = String::deserialize(from)?;
         [Role::Source, Role::Transform, Role::Sink]
             .into_iter()

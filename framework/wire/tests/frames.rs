@@ -111,13 +111,36 @@ fn what_is_too_large_is_refused_before_it_comes() {
 }
 
 #[test]
+fn rows_of_another_schema_are_refused() {
+    let said = many_types();
+    for column in 0..said.num_columns() {
+        let other = said.project(&[column]).unwrap();
+        let bytes = bytes_of(
+            &[Message::Schema(Side::Input, other.schema()), Message::Batch(1, other.clone())],
+            &other.schema(),
+        );
+        assert!(hear(&bytes, &[1 << 16], 1 << 30).is_ok());
+        // One column of text more.
+        let text: ArrayRef = Arc::new(arrow_array::StringArray::from(vec!["a"; 3]));
+        let wide = [other.columns(), &[text]].concat();
+        let names = ["x", "y"].map(str::to_owned);
+        let wide = RecordBatch::try_from_iter(names.into_iter().zip(wide)).unwrap();
+        let announced = Message::Schema(Side::Input, other.schema());
+        let mut lie = bytes_of(std::slice::from_ref(&announced), &other.schema());
+        lie.extend(bytes_of(&[Message::Batch(1, wide.clone())], &wide.schema()));
+        let error = hear(&lie, &[1 << 16], 1 << 30).unwrap_err();
+        assert!(error.contains("other columns than were announced"), "{column}: {error}");
+    }
+}
+
+#[test]
 fn another_version_is_refused_by_name() {
     let mut hello = Hello::new(Limits::default());
     assert!(hello.check().is_ok());
     hello.major += 1;
     hello.software = "other 9".to_owned();
     let error = hello.check().unwrap_err().to_string();
-    assert_eq!(error, "other 9 speaks gristmill-worker 2.1, this is gristmill-worker 1.1");
+    assert_eq!(error, "other 9 speaks gristmill-worker 2.2, this is gristmill-worker 1.2");
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn conversation() -> Vec<(&'static str, Message)> {
         clock: 5_000_000,
         origins: [].into(),
         hints: Vec::new(),
+        provider: None,
         heartbeat: 1.0,
         restored: None,
     };
@@ -138,6 +139,8 @@ fn every_kind_is_in_the_table() {
         Kind::Stop,
         Kind::Barrier,
         Kind::Committed,
+        Kind::Describe,
+        Kind::Plan,
         Kind::Opened,
         Kind::Called,
         Kind::Reject,
@@ -145,6 +148,8 @@ fn every_kind_is_in_the_table() {
         Kind::Heartbeat,
         Kind::Log,
         Kind::Error,
+        Kind::Described,
+        Kind::Planned,
     ];
     for kind in kinds {
         let row = format!("| {} | `{kind:?}` | ", kind as u8);

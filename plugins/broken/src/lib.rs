@@ -16,6 +16,8 @@ use serde::Deserialize;
 
 use harm::Harm;
 
+gristmill_abi::export_stages!(Broken, Unseen);
+
 /// Adds the kinds of this crate.
 pub fn register(registry: &mut Registry) {
     registry.add(Broken).add(Unseen);

@@ -9,6 +9,8 @@ use gristmill_stage::Registry;
 pub use discard::{Discard, DiscardOptions};
 pub use inspect::{Inspect, InspectOptions};
 
+gristmill_abi::export_stages!(Inspect, Discard);
+
 /// Adds `inspect` and `discard`.
 pub fn register(registry: &mut Registry) {
     registry.add(Inspect).add(Discard);

@@ -19,6 +19,8 @@ pub use spec::Generate;
 
 use gristmill_stage::Registry;
 
+gristmill_abi::export_stages!(Generate);
+
 /// Makes the kind `generate` known.
 pub fn register(registry: &mut Registry) {
     registry.add(Generate);

@@ -31,6 +31,8 @@ pub use sort::{Sort, SortOptions};
 pub use top::{Top, TopOptions};
 pub use unnest::{Unnest, UnnestOptions};
 
+gristmill_abi::export_stages!(Limit, Sample, Dedupe, Unnest, Sort, Top);
+
 /// Adds all kinds of this crate.
 pub fn register(registry: &mut Registry) {
     registry.add(Limit).add(Sample).add(Dedupe).add(Unnest).add(Sort).add(Top);

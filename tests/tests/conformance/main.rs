@@ -11,12 +11,14 @@
 mod aggregate;
 mod broken;
 mod case;
+mod command;
 mod databases;
 mod fetch;
 mod files;
 mod float_keys;
 mod flow;
 mod generate;
+mod loaded;
 mod parse;
 mod rows;
 #[path = "../../../plugins/databases/tests/common/server.rs"]
@@ -33,8 +35,9 @@ use case::{Case, World};
 /// Adds the kinds of a crate.
 type Register = fn(&mut Registry);
 
-const PLUGINS: [(&str, Register); 9] = [
+const PLUGINS: [(&str, Register); 10] = [
     ("broken", gristmill_broken::register),
+    ("command", gristmill_command::register),
     ("databases", gristmill_databases::register),
     ("fetch", gristmill_fetch::register),
     ("files", gristmill_files::register),
@@ -46,9 +49,10 @@ const PLUGINS: [(&str, Register); 9] = [
 ];
 
 /// Every table of cases.
-const TABLES: [fn(&World) -> Vec<Case>; 11] = [
+const TABLES: [fn(&World) -> Vec<Case>; 12] = [
     aggregate::cases,
     broken::cases,
+    command::cases,
     databases::postgres,
     databases::sqlite,
     fetch::cases,
@@ -82,6 +86,11 @@ fn aggregate_conforms() {
 #[test]
 fn broken_and_unseen_conform() {
     run(broken::cases);
+}
+
+#[test]
+fn command_conforms() {
+    run(command::cases);
 }
 
 #[test]

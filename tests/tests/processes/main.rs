@@ -15,5 +15,6 @@ mod deaths;
 mod files;
 mod kept;
 mod mill;
+mod programs;
 #[path = "../../../plugins/databases/tests/common/server.rs"]
 mod server;

@@ -10,7 +10,7 @@ use gristmill_stage::option::ByteSize;
 use crate::args::Check;
 use crate::exit::Exit;
 use crate::figures::count;
-use crate::kinds;
+use crate::kinds::Kinds;
 use crate::types;
 
 /// Files read by one stage that are named one by one.
@@ -21,13 +21,17 @@ pub fn check(args: &Check) -> Exit {
     if let Err(exit) = super::once(&args.set) {
         return exit;
     }
-    let registry = kinds::built_in();
+    let mut kinds = Kinds::new(&args.search.folders);
     let variables = super::variables(&args.set.set);
     let mut exit = Exit::Done;
     let mut sources = Vec::with_capacity(args.files.len());
     for file in &args.files {
         let read = Source::read(file).inspect(|source| sources.push(source.clone()));
-        match read.and_then(|source| load(&source, &variables, &registry)) {
+        let loaded = read.and_then(|source| {
+            let registry = kinds.of(&source, &variables)?;
+            load(&source, &variables, &registry)
+        });
+        match loaded {
             Ok(plan) if args.quiet => drop(plan),
             Ok(plan) => {
                 super::warn(&plan);

@@ -7,12 +7,11 @@ use gristmill_stage::Role;
 
 use crate::args::{Drawing, Graph};
 use crate::exit::Exit;
-use crate::kinds;
 
 /// Prints the graph in a language that draws it.
 pub fn graph(args: &Graph) -> Exit {
-    let plan = match super::plan(&args.file, &args.set, &kinds::built_in()) {
-        Ok((_, plan)) => plan,
+    let plan = match super::plan(&args.file, &args.set, &args.search) {
+        Ok(loaded) => loaded.plan,
         Err(exit) => return exit,
     };
     let text = match args.format {

@@ -7,6 +7,8 @@ pub mod dashboard;
 pub mod demo_site;
 pub mod functions;
 pub mod graph;
+pub mod new;
+pub mod plugin;
 pub mod run;
 pub mod schema;
 pub mod stages;
@@ -16,12 +18,21 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use gristmill_config::{Plan, Problems, Source, Variables, load};
 use gristmill_stage::Registry;
 
-use crate::args::Set;
+use crate::args::{Search, Set};
 use crate::exit::Exit;
+use crate::kinds::Kinds;
 use crate::say::say;
 
+/// A pipeline that was read and checked.
+struct Loaded {
+    source: Source,
+    plan: Plan,
+    /// The kinds that it was checked by, those of its plugins among them.
+    registry: Registry,
+}
+
 /// Reads and checks a pipeline. Shows what is wrong with it, and with what was set for it.
-fn plan(file: &str, set: &Set, registry: &Registry) -> Result<(Source, Plan), Exit> {
+fn plan(file: &str, set: &Set, search: &Search) -> Result<Loaded, Exit> {
     once(set)?;
     let wrong = |problems: Problems| {
         show(&problems);
@@ -29,12 +40,24 @@ fn plan(file: &str, set: &Set, registry: &Registry) -> Result<(Source, Plan), Ex
     };
     let source = Source::read(file).map_err(wrong)?;
     let variables = variables(&set.set);
-    let loaded = load(&source, &variables, registry).map_err(wrong);
+    let registry = Kinds::new(&search.folders).of(&source, &variables).map_err(wrong)?;
+    let loaded = load(&source, &variables, &registry).map_err(wrong);
     let used = used(&variables, std::slice::from_ref(&source));
     let plan = loaded?;
     used?;
     warn(&plan);
-    Ok((source, plan))
+    Ok(Loaded { source, plan, registry })
+}
+
+/// The kinds that a pipeline can name.
+fn registry(file: &str, set: &Set, search: &Search) -> Result<Registry, Exit> {
+    once(set)?;
+    let read = Source::read(file)
+        .and_then(|source| Kinds::new(&search.folders).of(&source, &variables(&set.set)));
+    read.map_err(|problems| {
+        show(&problems);
+        Exit::BadConfiguration
+    })
 }
 
 /// Shows what is worth a look, but hinders nothing.

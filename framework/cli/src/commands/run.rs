@@ -9,10 +9,10 @@ use gristmill_demo::DemoSite;
 use gristmill_runtime::{Ending, Outcome, Report, Run, RunOptions, WorkerCommand};
 use serde_json::Value;
 
+use super::Loaded;
 use crate::args;
 use crate::exit::Exit;
 use crate::figures;
-use crate::kinds;
 use crate::log::Log;
 use crate::progress::Progress;
 use crate::say::say;
@@ -25,9 +25,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Runs a pipeline.
 pub fn run(args: &args::Run, log: &Log) -> Exit {
     more_files();
-    let registry = kinds::built_in();
-    let plan = match super::plan(&args.file, &args.set, &registry) {
-        Ok((_, plan)) => plan,
+    let Loaded { plan, registry, .. } = match super::plan(&args.file, &args.set, &args.search) {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     let secrets = plan.secrets.clone();

@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use gristmill_stage::Kind;
+use gristmill_stage::{Kind, Registry};
 use serde_json::Value;
 
 use crate::args::Stages;
 use crate::exit::Exit;
-use crate::kinds;
+use crate::kinds::Kinds;
 use crate::say::say;
 
 /// Lists the kinds, or explains one.
 pub fn stages(args: &Stages) -> Exit {
-    let registry = kinds::built_in();
-    let Some(name) = &args.kind else {
+    let (registry, name) = match known(args) {
+        Ok(known) => known,
+        Err(exit) => return exit,
+    };
+    let Some(name) = name else {
         let kinds: Vec<_> = registry.iter().collect();
         return super::print(&list(&kinds));
     };
@@ -35,6 +38,24 @@ pub fn stages(args: &Stages) -> Exit {
     }
 }
 
+/// The kinds that are asked for, and the one to explain.
+fn known(args: &Stages) -> Result<(Registry, Option<&String>), Exit> {
+    let Stages { kind, of_pipeline, set, search } = args;
+    let pipeline = kind.as_ref().filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
+    if let Some(file) = pipeline {
+        return Ok((super::registry(file, set, search)?, of_pipeline.as_ref()));
+    }
+    if let (Some(first), Some(_)) = (kind, of_pipeline) {
+        say(format!("error: `{first}` is no pipeline\n  = help: the name of one ends in .yaml"));
+        return Err(Exit::BadCommandLine);
+    }
+    let registry = Kinds::new(&[]).in_folders(&search.folders).map_err(|error| {
+        say(format!("error: {error}"));
+        Exit::BadConfiguration
+    })?;
+    Ok((registry, kind.as_ref()))
+}
+
 fn sheet() -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -43,9 +64,15 @@ fn sheet() -> Table {
 
 fn list(kinds: &[&Arc<dyn Kind>]) -> String {
     let mut table = sheet();
-    table.set_header(["kind", "role", "what it does"]);
+    let foreign = kinds.iter().any(|kind| kind.provider().is_some());
+    let mut header = vec!["kind", "role", "what it does"];
+    header.extend(foreign.then_some("from"));
+    table.set_header(header);
     for kind in kinds {
-        table.add_row([kind.name(), kind.role().name(), kind.summary()]);
+        let mut row = vec![kind.name(), kind.role().name(), kind.summary()];
+        let from = kind.provider().map_or("", |provider| provider.name.as_str());
+        row.extend(foreign.then_some(from));
+        table.add_row(row);
     }
     format!("{table}\n\n`gristmill stages KIND` explains one.\n")
 }
@@ -53,6 +80,9 @@ fn list(kinds: &[&Arc<dyn Kind>]) -> String {
 fn explain(kind: &dyn Kind, out: &mut String) -> fmt::Result {
     writeln!(out, "{} ({})\n\n{}\n", kind.name(), kind.role().name(), kind.summary())?;
     writeln!(out, "columns in:  {}\ncolumns out: {}\n", kind.input(), kind.output())?;
+    if let Some(provider) = kind.provider() {
+        writeln!(out, "from:        {}\n", provider.name)?;
+    }
     let schema = kind.options();
     let properties = schema.get("properties").and_then(Value::as_object);
     match properties.filter(|properties| !properties.is_empty()) {
@@ -69,7 +99,7 @@ fn explain(kind: &dyn Kind, out: &mut String) -> fmt::Result {
                     Some(default) => plain(default),
                 };
                 let says = option.get("description").and_then(Value::as_str).unwrap_or_default();
-                table.add_row([name.as_str(), &type_name(option, &schema), &default, says]);
+                table.add_row([name.as_str(), &type_name(option, &schema, DEPTH), &default, says]);
             }
             writeln!(out, "{table}\n")?;
         }
@@ -89,11 +119,15 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// Types within types are named as deep as this: a schema may lead to itself.
+const DEPTH: usize = 16;
+
 /// The type of an option in a few words.
-fn type_name(schema: &Value, root: &Value) -> String {
+fn type_name(schema: &Value, root: &Value, depth: usize) -> String {
+    let Some(depth) = depth.checked_sub(1) else { return "any".to_owned() };
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let target = reference.strip_prefix('#').and_then(|path| root.pointer(path));
-        return target.map(|target| type_name(target, root)).unwrap_or_default();
+        return target.map(|target| type_name(target, root, depth)).unwrap_or_default();
     }
     if let Some(title) = schema.get("title").and_then(Value::as_str) {
         return title.to_owned();
@@ -106,28 +140,28 @@ fn type_name(schema: &Value, root: &Value) -> String {
     }
     for choice in ["anyOf", "oneOf", "allOf"] {
         if let Some(choices) = schema.get(choice).and_then(Value::as_array) {
-            let mut names: Vec<_> = choices.iter().map(|one| type_name(one, root)).collect();
+            let mut names: Vec<_> = choices.iter().map(|one| type_name(one, root, depth)).collect();
             names.retain(|name| name != "null" && !name.is_empty());
             names.dedup();
             return names.join(" | ");
         }
     }
     match schema.get("type") {
-        Some(Value::String(name)) => list_or(name, schema, root),
+        Some(Value::String(name)) => list_or(name, schema, root, depth),
         Some(Value::Array(names)) => {
             let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            names.map(|name| list_or(name, schema, root)).collect::<Vec<_>>().join(" | ")
+            names.map(|name| list_or(name, schema, root, depth)).collect::<Vec<_>>().join(" | ")
         }
         _ => "any".to_owned(),
     }
 }
 
-fn list_or(name: &str, schema: &Value, root: &Value) -> String {
+fn list_or(name: &str, schema: &Value, root: &Value, depth: usize) -> String {
     match (name, schema.get("items"), schema.get("additionalProperties")) {
-        ("array", Some(items), _) => format!("list of {}", type_name(items, root)),
+        ("array", Some(items), _) => format!("list of {}", type_name(items, root, depth)),
         ("array", None, _) => "list".to_owned(),
         ("object", _, Some(values @ Value::Object(_))) => {
-            format!("map to {}", type_name(values, root))
+            format!("map to {}", type_name(values, root, depth))
         }
         ("object", ..) => "map".to_owned(),
         (name, ..) => name.to_owned(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gristmill_config::ProcessPlan;
-use gristmill_stage::{Clock, Error, Redact, Result, Snapshot};
+use gristmill_stage::{Clock, Error, Redact, Result, Role, Snapshot};
 use gristmill_wire::{Decoder, Encoder, FrameReader, Hello, Limits, Message, Open, Side};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -19,7 +19,7 @@ use super::{DeathClass, WorkerCommand, proc};
 use arrow_schema::SchemaRef;
 
 /// A child must have built its stage in this time.
-const START: Duration = Duration::from_secs(30);
+pub(super) const START: Duration = Duration::from_secs(30);
 /// A child that was told to go may take so long to clean up.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -73,15 +73,14 @@ impl Spec {
     /// Starts a child that goes on from a snapshot, and waits until its stage is built.
     pub(crate) fn start(&self, snapshot: &Snapshot) -> Result<(Child, Connection), NoChild> {
         let failed = |e: io::Error| NoChild::Error(Error::io(format!("no child process: {e}")));
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let socket = ours.try_clone().map_err(failed)?;
-        let process = self.command.start(theirs, self.open.role, &self.plan).map_err(failed)?;
-        // From here on whatever goes wrong takes the process with it.
-        let mut child = Child { process, lines: None, socket, reaped: false };
-        let (stage, worker) = (&self.open.stage, self.open.instance);
-        let lines = child.process.stderr.take();
-        let lines = lines.map(|from| Lines::copy(from, stage, worker, self.redact.clone()));
-        child.lines = lines.transpose().map_err(failed)?;
+        let (stage, worker) = (self.open.stage.clone(), self.open.instance);
+        let redact = self.redact.clone();
+        let log = move |line: &mut String| {
+            *line = redact(line);
+            tracing::warn!(stage, worker, "{line}");
+        };
+        let started = Child::start(&self.command, self.open.role, &self.plan, log);
+        let (mut child, ours) = started.map_err(failed)?;
         let greeted = self.greet(ours, snapshot);
         greeted.map_err(|refused| child.refused(refused, &self.vitals)).map(|c| (child, c))
     }
@@ -145,7 +144,11 @@ impl Spec {
 }
 
 /// Says something while nothing is read. A child that is gone says why on the other way.
-fn say(mut to: &UnixStream, encoder: &mut Encoder, messages: &[Message]) -> Result<(), Refused> {
+pub(super) fn say(
+    mut to: &UnixStream,
+    encoder: &mut Encoder,
+    messages: &[Message],
+) -> Result<(), Refused> {
     for message in messages {
         let mut out = encoder.encode(message)?;
         while !out.is_empty() {
@@ -161,7 +164,7 @@ fn say(mut to: &UnixStream, encoder: &mut Encoder, messages: &[Message]) -> Resu
 }
 
 /// Why a greeting came to nothing.
-enum Refused {
+pub(super) enum Refused {
     Error(Error),
     Protocol(String),
     Gone,
@@ -169,7 +172,7 @@ enum Refused {
 }
 
 impl Refused {
-    fn protocol(error: gristmill_wire::WireError) -> Self {
+    pub(super) fn protocol(error: gristmill_wire::WireError) -> Self {
         Self::Protocol(error.to_string())
     }
 }
@@ -187,6 +190,23 @@ impl From<io::Error> for Refused {
 }
 
 impl Child {
+    /// Starts a process, and the thread that takes the lines of its stderr. Returns the run's end of
+    /// its socket, too.
+    pub(super) fn start(
+        command: &WorkerCommand,
+        role: Role,
+        plan: &ProcessPlan,
+        log: impl Fn(&mut String) + Send + 'static,
+    ) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let socket = ours.try_clone()?;
+        let (process, stderr) = command.start(theirs, role, plan)?;
+        // From here on whatever goes wrong takes the process with it.
+        let mut child = Self { process, lines: None, socket, reaped: false };
+        child.lines = Some(Lines::copy(stderr, log)?);
+        Ok((child, ours))
+    }
+
     fn refused(&mut self, refused: Refused, vitals: &Vitals) -> NoChild {
         match refused {
             Refused::Error(error) => {

@@ -1,7 +1,7 @@
 //! How a child process is started: which program, with what environment, within which limits.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ use super::serve::ARGUMENT;
 
 /// The environment that every child gets, where it is set. All else is left out: a child is told what
 /// it needs, and secrets that stand in the environment stay with the run.
-const ENVIRONMENT: [&str; 22] = [
+const ENVIRONMENT: [&str; 24] = [
     "PATH",
     "HOME",
     "USER",
@@ -30,6 +30,8 @@ const ENVIRONMENT: [&str; 22] = [
     "RUST_BACKTRACE",
     "RUST_LIB_BACKTRACE",
     "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTP_PROXY",
@@ -48,6 +50,9 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 #[derive(Debug, Clone)]
 pub struct WorkerCommand {
     program: PathBuf,
+    args: Vec<String>,
+    /// What it prints does not belong among the rows that the run prints, unless it is a sink.
+    foreign: bool,
 }
 
 impl WorkerCommand {
@@ -59,7 +64,14 @@ impl WorkerCommand {
 
     /// Another program.
     pub fn program(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into() }
+        Self { program: program.into(), args: Vec::new(), foreign: false }
+    }
+
+    /// A program that has kinds of its own.
+    pub(crate) fn plugin(argv: &[String]) -> Self {
+        let mut argv = argv.iter();
+        let name = argv.next().map(String::as_str).unwrap_or_default();
+        Self { program: name.into(), args: argv.cloned().collect(), foreign: true }
     }
 
     /// Starts it, with its end of the socket in the place of stdin, or of stdout for a source, which
@@ -69,12 +81,12 @@ impl WorkerCommand {
         socket: UnixStream,
         role: Role,
         plan: &ProcessPlan,
-    ) -> io::Result<Child> {
+    ) -> io::Result<(Child, PipeReader)> {
         let mut command = Command::new(&self.program);
         if self.program.as_os_str() == OsStr::new(THIS_PROGRAM) {
             command.arg0(std::env::args_os().next().unwrap_or_else(|| "gristmill".into()));
         }
-        command.arg(ARGUMENT).args(Place::of(role).args()).args(limits(plan));
+        command.args(&self.args).arg(ARGUMENT).args(Place::of(role).args()).args(limits(plan));
         command.env_clear();
         let own = plan.env.iter().map(String::as_str);
         for name in ENVIRONMENT.into_iter().chain(own) {
@@ -83,11 +95,15 @@ impl WorkerCommand {
             }
         }
         let socket = Stdio::from(OwnedFd::from(socket));
+        let (stderr, theirs) = io::pipe()?;
         match Place::of(role) {
+            Place::Stdin if self.foreign && role == Role::Transform => {
+                command.stdin(socket).stdout(theirs.try_clone()?)
+            }
             Place::Stdin => command.stdin(socket).stdout(Stdio::inherit()),
             Place::Stdout => command.stdin(Stdio::inherit()).stdout(socket),
         };
-        command.stderr(Stdio::piped()).spawn()
+        Ok((command.stderr(theirs).spawn()?, stderr))
     }
 }
 

@@ -15,6 +15,8 @@ mod desk;
 mod ledger;
 mod link;
 mod place;
+mod planner;
+mod plugin;
 mod proc;
 mod remote;
 mod serve;
@@ -24,14 +26,15 @@ mod vitals;
 use std::sync::Arc;
 
 use gristmill_config::StagePlan;
-use gristmill_stage::{BuildContext, Clock, Error, Redact, Result, Stage};
+use gristmill_stage::{BuildContext, Clock, Error, Kind, Redact, Result, Stage};
 use gristmill_wire::{BatchSize, Limits, Open};
 use tokio::runtime::Handle;
 
 pub use command::WorkerCommand;
 pub use death::DeathClass;
+pub use plugin::{find_program_kind, program_kinds};
 pub(crate) use proc::Program;
-pub use serve::worker;
+pub use serve::{worker, worker_with};
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;
 
@@ -46,6 +49,7 @@ use remote::Remote;
 /// What the stage says while it is built in the child; or no child can be started.
 pub(crate) fn build(
     plan: &StagePlan,
+    kind: &dyn Kind,
     command: WorkerCommand,
     context: &BuildContext,
     runtime: &Handle,
@@ -57,7 +61,7 @@ pub(crate) fn build(
     let limits = Limits { credit: half.max(1 << 20), ..Limits::default() };
     let open = Open {
         stage: plan.name.clone(),
-        kind: plan.kind.clone(),
+        kind: plan.program.as_ref().map_or(&plan.kind, |program| &program.kind).clone(),
         options: plan.options.clone(),
         role: plan.role,
         instance: context.instance(),
@@ -68,6 +72,11 @@ pub(crate) fn build(
         clock: 0,
         origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
         hints: context.hints().to_vec(),
+        // A program knows its own kinds.
+        provider: match plan.program {
+            None => kind.provider().map(|provider| provider.data.clone()),
+            Some(_) => None,
+        },
         heartbeat: link::BEAT.as_secs_f64(),
         restored: None,
     };

@@ -1,12 +1,9 @@
 //! What a child process writes to stderr: lines of the log, with stage and worker.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::ChildStderr;
+use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use gristmill_stage::Redact;
 
 /// A line is cut after so many bytes.
 const LONGEST: u64 = 8 << 10;
@@ -19,24 +16,21 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Starts to copy.
+    /// Hands each line to `log`, which may blank out what nobody should see.
     ///
     /// # Errors
     /// When the machine gives no thread.
     pub(crate) fn copy(
-        from: ChildStderr,
-        stage: &str,
-        worker: usize,
-        redact: Arc<Redact>,
+        from: PipeReader,
+        log: impl Fn(&mut String) + Send + 'static,
     ) -> std::io::Result<Self> {
         let last: Arc<Mutex<Option<String>>> = Arc::default();
         let (end, ended) = sync_channel(1);
-        let (stage, kept) = (stage.to_owned(), last.clone());
-        std::thread::Builder::new().name(format!("{stage}-{worker}-log")).spawn(move || {
+        let kept = last.clone();
+        std::thread::Builder::new().name("stderr".to_owned()).spawn(move || {
             let mut reader = BufReader::new(from);
-            while let Some(line) = line(&mut reader) {
-                let line = redact(&line);
-                tracing::warn!(stage, worker, "{line}");
+            while let Some(mut line) = line(&mut reader) {
+                log(&mut line);
                 if !is_backtrace(&line) {
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
                 }

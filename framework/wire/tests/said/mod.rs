@@ -17,8 +17,8 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, UnionFields};
 use gristmill_stage::{Comparison, Constant, Relation, Role, Snapshot, Test};
 use gristmill_wire::{
-    BatchSize, Called, Commit, Decoder, Encoder, Fault, FrameReader, Heartbeat, Hello, Limits, Log,
-    Message, Open, Rejected, Side,
+    Answer, BatchSize, Called, Commit, Decoder, Description, Encoder, Fault, FrameReader,
+    Heartbeat, Hello, KindDescription, Limits, Log, Message, Open, Question, Rejected, Side,
 };
 use serde_json::json;
 
@@ -132,9 +132,23 @@ pub fn open() -> Open {
             column: "status".to_owned(),
             test: Test::Is(Relation::GreaterOrEqual, Constant::Integer(500)),
         }],
+        provider: Some(json!({ "library": "/lib/libacme.so" })),
         heartbeat: 1.0,
         restored: None,
     }
+}
+
+fn description() -> Description {
+    let kind = KindDescription {
+        name: "k".to_owned(),
+        summary: "what it does".to_owned(),
+        role: Role::Sink,
+        input: "any".to_owned(),
+        output: "none".to_owned(),
+        example: "type: k".to_owned(),
+        options: json!({ "type": "object" }),
+    };
+    Description { kinds: vec![kind] }
 }
 
 /// One of each, around these rows.
@@ -169,6 +183,10 @@ pub fn messages(batches: &[RecordBatch]) -> Vec<Message> {
         Message::Error(fault),
         Message::End,
         Message::Stop,
+        Message::Describe,
+        Message::Plan(Box::new(Question { kind: "k".to_owned(), options: json!({ "n": 1 }) })),
+        Message::Described(Box::new(description())),
+        Message::Planned(Box::new(Answer { keyed: vec!["n".to_owned()], ..Answer::default() })),
     ];
     all.extend(batches.iter().enumerate().map(|(i, rows)| Message::Batch(i as u64, rows.clone())));
     all

@@ -52,6 +52,9 @@ fn measure(job: &Job, log: &Log) -> Answer {
     crate::commands::run::more_files();
     let mut registry = kinds::built_in();
     sample::register(&mut registry);
+    for provider in &job.providers {
+        registry.add_kind(kinds::find_again(provider).map_err(|error| error.to_string())?);
+    }
     let source = Source::new(&job.name, &job.text);
     let choices: Vec<_> = job.settings.iter().filter_map(Setting::choice).collect();
     let variables = crate::commands::variables(&job.set);

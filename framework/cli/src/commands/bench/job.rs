@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gristmill_config::{Mode, RunChoice};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How the workers of one stage run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub struct Job {
     pub rows: Option<u64>,
     /// Whether sinks do their work.
     pub keep_sinks: bool,
+    /// Where the kinds of plugins are to be found.
+    pub providers: Vec<Value>,
     /// Where the demo site is.
     pub demo: Option<String>,
     /// A folder for the result and for rejected rows.

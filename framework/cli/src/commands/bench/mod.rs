@@ -23,8 +23,9 @@ use std::path::Path;
 
 use gristmill_config::{Mode, Plan, Source};
 use gristmill_demo::DemoSite;
-use gristmill_stage::Role;
+use gristmill_stage::{Registry, Role};
 use serde::Serialize;
+use serde_json::Value;
 
 use self::advice::{Advice, Limit};
 use self::job::{Figures, Job, Part};
@@ -33,9 +34,9 @@ use self::progress::Progress;
 use self::statistics::repeats;
 use self::summary::Round;
 use self::variants::{Space, Variant, default_workers};
+use super::Loaded;
 use crate::args::Bench;
 use crate::exit::Exit;
-use crate::kinds;
 use crate::log::Log;
 use crate::say::say;
 use crate::signals::Signals;
@@ -80,13 +81,13 @@ enum Stopped {
 
 /// Measures a pipeline.
 pub fn bench(args: &Bench, log: &Log) -> Exit {
-    let registry = kinds::built_in();
-    let (source, plan) = match super::plan(&args.file, &args.set, &registry) {
+    let Loaded { source, plan, registry } = match super::plan(&args.file, &args.set, &args.search) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     log.hide(plan.secrets.clone());
-    let found = check(args, &plan).and_then(|()| Bencher::new(args, &source, &plan)?.findings());
+    let found =
+        check(args, &plan).and_then(|()| Bencher::new(args, &source, &plan, &registry)?.findings());
     match found {
         Ok(findings) => output::finish(args, &source, &plan, &registry, &findings),
         Err(Stopped::Interrupted) => {
@@ -98,6 +99,18 @@ pub fn bench(args: &Bench, log: &Log) -> Exit {
             exit
         }
     }
+}
+
+/// Where the kinds of plugins are to be found that a pipeline uses.
+fn providers(plan: &Plan, registry: &Registry) -> Vec<Value> {
+    let mut providers = Vec::new();
+    let kinds = plan.stages.iter().filter_map(|stage| registry.get(&stage.kind));
+    for provider in kinds.filter_map(|kind| kind.provider()) {
+        if !providers.contains(&provider.data) {
+            providers.push(provider.data.clone());
+        }
+    }
+    providers
 }
 
 /// What can be known to be wrong before anything runs.
@@ -152,7 +165,12 @@ struct Bencher<'a> {
 }
 
 impl<'a> Bencher<'a> {
-    fn new(args: &'a Bench, source: &Source, plan: &'a Plan) -> Result<Self, Stopped> {
+    fn new(
+        args: &'a Bench,
+        source: &Source,
+        plan: &'a Plan,
+        registry: &Registry,
+    ) -> Result<Self, Stopped> {
         let failed = |what: &str, error: std::io::Error| {
             Stopped::Wrong(Exit::Failed, format!("{what}: {error}"))
         };
@@ -169,6 +187,7 @@ impl<'a> Bencher<'a> {
             part: Part::Whole,
             rows: args.rows,
             keep_sinks: args.keep_sinks,
+            providers: providers(plan, registry),
             demo: site.as_ref().map(DemoSite::base),
             folder: folder.path().to_owned(),
         };

@@ -18,6 +18,7 @@ fn replace(stage: &mut StagePlan, kind: &str, options: Value) {
     stage.options = options;
     (stage.mode, stage.workers, stage.scales) = (Mode::Pooled, 1, false);
     (stage.holds, stage.blocks) = (0, false);
+    stage.program = None;
     stage.writes.clear();
     stage.hints.clear();
     stage.notes.clear();

@@ -21,9 +21,17 @@ pub struct Variant {
 #[derive(Debug)]
 pub struct Space {
     /// How they run by the file.
-    stages: Vec<(Setting, bool)>,
+    stages: Vec<(Setting, Varies)>,
     modes: Vec<Mode>,
     workers: Vec<usize>,
+}
+
+/// What can be changed of how a stage runs.
+#[derive(Debug, Clone, Copy)]
+struct Varies {
+    workers: bool,
+    /// A stage of another program has one mode.
+    mode: bool,
 }
 
 impl Space {
@@ -40,8 +48,10 @@ impl Space {
             None => keep_sinks || stage.role != Role::Sink,
         };
         let stages = plan.stages.iter().filter(varies);
-        let stages = stages
-            .map(|stage| (Setting::new(&stage.name, stage.mode, stage.workers), stage.scales));
+        let stages = stages.map(|stage| {
+            let varies = Varies { workers: stage.scales, mode: stage.program.is_none() };
+            (Setting::new(&stage.name, stage.mode, stage.workers), varies)
+        });
         Self { stages: stages.collect(), modes, workers }
     }
 
@@ -61,11 +71,12 @@ impl Space {
         }
         for &mode in &self.modes {
             for &workers in &self.workers {
-                let settings = self.stages.iter().map(|(setting, scales)| {
+                let settings = self.stages.iter().map(|(setting, varies)| {
                     if only.is_some_and(|only| only != setting.stage) {
                         return setting.clone();
                     }
-                    let workers = if *scales { workers } else { setting.workers };
+                    let workers = if varies.workers { workers } else { setting.workers };
+                    let mode = if varies.mode { mode } else { Mode::Process };
                     Setting::new(&setting.stage, mode, workers)
                 });
                 let name = match only {

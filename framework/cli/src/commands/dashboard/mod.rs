@@ -10,7 +10,6 @@ use self::layout::Layout;
 use self::query::Selector;
 use crate::args::Dashboard;
 use crate::exit::Exit;
-use crate::kinds;
 
 /// The alerts. They hold for every pipeline.
 const RULES: &str = include_str!("rules.yml");
@@ -26,8 +25,8 @@ pub fn dashboard(args: &Dashboard) -> Exit {
     let dashboard = match &args.file {
         None => general(),
         Some(file) => {
-            let plan = match super::plan(file, &args.set, &kinds::built_in()) {
-                Ok((_, plan)) => plan,
+            let plan = match super::plan(file, &args.set, &args.search) {
+                Ok(loaded) => loaded.plan,
                 Err(exit) => return exit,
             };
             let mut layout = Layout::default();

@@ -4,14 +4,16 @@ mod calls;
 mod commits;
 mod inbox;
 mod outbox;
+mod planning;
 mod session;
 mod setup;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use gristmill_stage::{Error, Registry, Result};
-use gristmill_wire::{Hello, Limits, Message};
+use gristmill_stage::{Error, ErrorKind, Kind, Registry, Result};
+use gristmill_wire::{Hello, Limits, Message, Open};
+use serde_json::Value;
 
 use crate::own_runtime::OwnRuntime;
 use inbox::Inbox;
@@ -29,12 +31,26 @@ pub(crate) const ARGUMENT: &str = "gristmill-worker";
 /// `main`, with the same kinds that its pipelines use, and gives
 /// [`RunOptions::worker`](crate::RunOptions) a [`WorkerCommand::this_program`](super::WorkerCommand).
 pub fn worker(registry: &Registry) -> Option<ExitCode> {
+    let none = |_: &Value| Err(Error::internal("this program opens no plugins"));
+    worker_with(registry, none)
+}
+
+/// As [`worker`], for a program whose pipelines also use kinds of plugins: `find` finds a kind again by
+/// the data of its [`Provider`](gristmill_stage::Provider).
+pub fn worker_with(
+    registry: &Registry,
+    find: impl FnOnce(&Value) -> Result<Arc<dyn Kind>>,
+) -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != ARGUMENT {
         return None;
     }
     let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
-    match serve(registry, &args) {
+    let find = |open: &Open| match &open.provider {
+        Some(data) => find(data),
+        None => registry.get(&open.kind).cloned().ok_or_else(|| unknown(&open.kind)),
+    };
+    match serve(registry, find, &args) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
             // Stderr is the log of the run.
@@ -44,7 +60,16 @@ pub fn worker(registry: &Registry) -> Option<ExitCode> {
     }
 }
 
-fn serve(registry: &Registry, args: &[String]) -> Result<()> {
+fn unknown(kind: &str) -> Error {
+    Error::new(ErrorKind::Options, format!("a child process knows no kind `{kind}`"))
+        .help("the program must give `worker` the kinds that its pipelines use")
+}
+
+fn serve(
+    registry: &Registry,
+    find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
+    args: &[String],
+) -> Result<()> {
     let setup = Setup::parse(args)?;
     let socket = setup.socket()?;
     setup.hold_to_limits()?;
@@ -55,5 +80,5 @@ fn serve(registry: &Registry, args: &[String]) -> Result<()> {
     let outbox = Arc::new(Outbox::new(socket.try_clone()?));
     outbox.say(&Message::Hello(Hello::new(Limits::default())))?;
     let inbox = Inbox::start(socket)?;
-    runtime.block_on(Session::run(registry, own.clone(), inbox, outbox))
+    runtime.block_on(Session::run(registry, find, own.clone(), inbox, outbox))
 }

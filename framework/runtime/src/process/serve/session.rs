@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arrow_schema::{Schema, SchemaRef};
 use gristmill_stage::{
-    BatchTarget, BuildContext, Clock, Error, ErrorKind, Origins, Registry, Result, Role, Snapshot,
+    BatchTarget, BuildContext, Clock, Error, Kind, Origins, Registry, Result, Role, Snapshot,
     SystemClock,
 };
 use gristmill_wire::{Called, Commit, Fault, Message, Open, Rejected, Side};
@@ -15,6 +15,7 @@ use super::calls::{Calls, nanos};
 use super::commits::{Asked, Commits, Due};
 use super::inbox::{Front, Inbox};
 use super::outbox::Outbox;
+use super::planning;
 use crate::bell::Bell;
 use crate::drive::{Action, Driver, Event, Need, guarded};
 use crate::own_runtime::OwnRuntime;
@@ -44,12 +45,13 @@ impl Session {
     /// Does all that a child process has to do.
     pub(super) async fn run(
         registry: &Registry,
+        find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
     ) -> Result<()> {
         let fail = |error: &Error| outbox.say(&Message::Error(Fault::from(error)));
-        let opened = Self::open(registry, own, inbox.clone(), outbox.clone()).await;
+        let opened = Self::open(registry, find, own, inbox.clone(), outbox.clone()).await;
         let mut session = match opened {
             Ok(Some(session)) => session,
             // The run went away meanwhile.
@@ -75,6 +77,7 @@ impl Session {
     /// Listens until the run has said what to build, and builds it.
     async fn open(
         registry: &Registry,
+        find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
@@ -92,6 +95,10 @@ impl Session {
                 }
                 Some(Message::Schema(Side::Input, schema)) => input = schema,
                 Some(Message::Schema(Side::Output, schema)) => output = schema,
+                Some(Message::Describe) => {
+                    planning::answer(registry, &inbox, &outbox).await?;
+                    return Ok(None);
+                }
                 Some(Message::Open(open, snapshot)) => break (*open, snapshot),
                 Some(other) => {
                     return Err(Error::internal(format!("{other:?} came before the stage")));
@@ -105,7 +112,8 @@ impl Session {
         outbox.sends(&output)?;
         let bell = Arc::new(Bell::default());
         let schemas = (input, output);
-        let driver = build(registry, &open, schemas, restored, &bell, &clock, own)?;
+        let kind = guarded(|| find(&open))?;
+        let driver = build(&*kind, &open, schemas, restored, &bell, &clock, own)?;
         outbox.say(&Message::Opened)?;
         let every = Duration::try_from_secs_f64(open.heartbeat).unwrap_or(Duration::from_secs(1));
         let calls = Calls::watch(clock.clone(), outbox.clone(), every)?;
@@ -280,7 +288,7 @@ impl Session {
 
 /// Builds the stage, as any other executor does.
 fn build(
-    registry: &Registry,
+    kind: &dyn Kind,
     open: &Open,
     (input, output): (SchemaRef, SchemaRef),
     restored: Snapshot,
@@ -288,10 +296,6 @@ fn build(
     clock: &Arc<dyn Clock>,
     own: Arc<OwnRuntime>,
 ) -> Result<Driver> {
-    let kind = registry.get(&open.kind).ok_or_else(|| {
-        Error::new(ErrorKind::Options, format!("a child process knows no kind `{}`", open.kind))
-            .help("the program must give `worker` the kinds that its pipelines use")
-    })?;
     let mut origins = Origins::default();
     for (scheme, base) in &open.origins {
         origins.add(scheme, base);

@@ -1,0 +1,147 @@
+//! Whether a foreign array has the shape of its type. Arrow's import believes the numbers in it; a
+//! wrong one would end the process.
+
+use arrow_data::layout;
+use arrow_schema::DataType;
+use gristmill_stage::{Error, Result};
+
+use crate::ArrowArray;
+
+/// Checks an array and all that is in it against its type: lengths, numbers of buffers and children,
+/// pointers that must be there, and the last offset, by which the size of a text is known.
+///
+/// # Safety
+/// Pointers that are not null must lead to what the C Data Interface says.
+pub(crate) unsafe fn check(array: &ArrowArray, kind: &DataType) -> Result<()> {
+    if array.release.is_none() {
+        return Err(wrong(kind, "was released already"));
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { visit(array, kind, 0) }
+}
+
+fn wrong(kind: &DataType, what: &str) -> Error {
+    Error::internal(format!("the plugin handed over an array that is no {kind}: it {what}"))
+}
+
+unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
+    let end = array.length.checked_add(array.offset);
+    let Some(end) =
+        end.filter(|end| array.length >= 0 && array.offset >= 0 && *end < i64::MAX / 64)
+    else {
+        return Err(wrong(kind, &format!("has {} rows from {}", array.length, array.offset)));
+    };
+    if array.length < least {
+        return Err(wrong(
+            kind,
+            &format!("has {} rows, not the {least} of its parent", array.length),
+        ));
+    }
+    let (buffers, variadic) = buffers(kind);
+    let enough = match variadic {
+        true => array.n_buffers > buffers,
+        false => array.n_buffers == buffers,
+    };
+    if !enough || (buffers > 0 && array.buffers.is_null()) {
+        return Err(wrong(kind, &format!("has {} buffers, not {buffers}", array.n_buffers)));
+    }
+    if array.null_count > array.length {
+        return Err(wrong(kind, "has more nulls than rows"));
+    }
+    // SAFETY: the buffers were counted; by the contract of this function.
+    let last = unsafe { offsets(array, kind, end) }?;
+    // SAFETY: by the contract of this function.
+    unsafe { children(array, kind, end, last) }
+}
+
+/// How many buffers an array has, and whether there may be more of them.
+fn buffers(kind: &DataType) -> (i64, bool) {
+    match kind {
+        DataType::Utf8 | DataType::Binary | DataType::LargeUtf8 | DataType::LargeBinary => {
+            (3, false)
+        }
+        kind if kind.is_primitive() => (2, false),
+        kind => {
+            let layout = layout(kind);
+            let masks = i64::from(layout.can_contain_null_mask);
+            (layout.buffers.len() as i64 + masks, layout.variadic)
+        }
+    }
+}
+
+/// Looks at offsets, if the type has some, and returns the last.
+unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> {
+    if array.length == 0 {
+        return Ok(0);
+    }
+    let width = match kind {
+        DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(_, _) => 4,
+        DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => 8,
+        _ => return Ok(0),
+    };
+    let buffer = array.buffer(1);
+    if buffer.is_null() {
+        return Err(wrong(kind, "has no offsets"));
+    }
+    let at = |index: i64| {
+        let index = usize::try_from(index).unwrap_or_default();
+        // SAFETY: an array of `end` rows has `end + 1` offsets.
+        unsafe {
+            match width {
+                4 => i64::from(buffer.cast::<i32>().add(index).read_unaligned()),
+                _ => buffer.cast::<i64>().add(index).read_unaligned(),
+            }
+        }
+    };
+    let (first, last) = (at(array.offset), at(end));
+    if first < 0 || last < first {
+        return Err(wrong(kind, &format!("has offsets from {first} to {last}")));
+    }
+    Ok(last)
+}
+
+unsafe fn children(array: &ArrowArray, kind: &DataType, end: i64, last: i64) -> Result<()> {
+    if (kind.is_primitive() || matches!(kind, DataType::Utf8)) && array.n_children == 0 {
+        return match array.dictionary.is_null() {
+            true => Ok(()),
+            false => Err(wrong(kind, "has a dictionary")),
+        };
+    }
+    let kinds: Vec<&DataType> = match kind {
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => vec![field.data_type()],
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
+        DataType::RunEndEncoded(ends, values) => vec![ends.data_type(), values.data_type()],
+        _ => Vec::new(),
+    };
+    if array.n_children != kinds.len() as i64 || (!kinds.is_empty() && array.children.is_null()) {
+        let found = array.n_children;
+        return Err(wrong(kind, &format!("has {found} columns inside, not {}", kinds.len())));
+    }
+    let least = match kind {
+        DataType::Struct(_) => end,
+        DataType::FixedSizeList(_, size) => end.saturating_mul(i64::from(*size)),
+        _ => last,
+    };
+    for (index, kind) in kinds.into_iter().enumerate() {
+        // SAFETY: there are so many children, by the lines above.
+        let child = unsafe { array.children.add(index).read_unaligned().as_ref() };
+        let child = child.ok_or_else(|| wrong(kind, "is missing"))?;
+        // SAFETY: by the contract of this function.
+        unsafe { visit(child, kind, least) }?;
+    }
+    match (kind, array.dictionary.is_null()) {
+        (DataType::Dictionary(..), true) => Err(wrong(kind, "has no dictionary")),
+        (DataType::Dictionary(_, values), false) => {
+            // SAFETY: by the contract of this function.
+            unsafe { visit(&*array.dictionary, values, 0) }
+        }
+        (_, true) => Ok(()),
+        (_, false) => Err(wrong(kind, "has a dictionary")),
+    }
+}

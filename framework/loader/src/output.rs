@@ -1,0 +1,108 @@
+//! Takes what a stage of a plugin puts out.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use gristmill_abi::{
+    ArrowArray, ArrowSchema, FAILED, Failure, OK, Output as Table, Text, import_batch,
+    import_schema,
+};
+use gristmill_stage::arrow_schema::SchemaRef;
+use gristmill_stage::{Error, ErrorKind, Output, Result};
+
+/// The output of one call.
+pub(crate) struct Taker<'a> {
+    out: &'a mut dyn Output,
+    /// The planned schema.
+    output: &'a SchemaRef,
+    /// The schema of the batches that the plugin was given.
+    input: &'a SchemaRef,
+    /// Why rows could not be taken, also if the plugin does not pass it on.
+    pub(crate) error: Option<Error>,
+}
+
+impl<'a> Taker<'a> {
+    pub(crate) fn new(
+        out: &'a mut dyn Output,
+        output: &'a SchemaRef,
+        input: &'a SchemaRef,
+    ) -> Self {
+        Self { out, output, input, error: None }
+    }
+
+    /// What the plugin puts out by. Serves one call.
+    pub(crate) fn table(&mut self) -> Table {
+        let handle = (&raw mut *self).cast();
+        Table { struct_size: size_of::<Table>(), handle, emit, reject }
+    }
+
+    /// Takes rows, and tells the plugin if they cannot be taken.
+    unsafe fn take(
+        handle: *mut c_void,
+        failure: *mut Failure,
+        take: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> i32 {
+        // SAFETY: the handle is that of a table of this call, and nobody else uses it meanwhile.
+        let taker = unsafe { &mut *handle.cast::<Self>() };
+        // After a panic the run makes no call but the one that drops the stage.
+        let taken = catch_unwind(AssertUnwindSafe(|| take(taker)));
+        let panicked = |_| Err(Error::new(ErrorKind::Panic, "the run could not take the rows"));
+        let Err(error) = taken.unwrap_or_else(panicked) else { return OK };
+        // SAFETY: a failure is null or one of the plugin, which waits for the end of the call.
+        if let Some(failure) = unsafe { failure.as_mut() } {
+            // SAFETY: as above.
+            unsafe { failure.put(&error) };
+        }
+        taker.error.get_or_insert(error);
+        FAILED
+    }
+}
+
+fn missing() -> Error {
+    Error::internal("the plugin put out an array that is missing")
+}
+
+unsafe extern "C" fn emit(
+    handle: *mut c_void,
+    port: u32,
+    batch: *mut ArrowArray,
+    failure: *mut Failure,
+) -> i32 {
+    let take = |taker: &mut Taker<'_>| {
+        if batch.is_null() {
+            return Err(missing());
+        }
+        // SAFETY: the plugin gives the array away, by the C Data Interface.
+        let batch = unsafe { import_batch(ArrowArray::from_raw(batch), taker.output, true) }?;
+        taker.out.emit_to(port as usize, batch)
+    };
+    // SAFETY: the plugin hands back the handle of its call.
+    unsafe { Taker::take(handle, failure, take) }
+}
+
+unsafe extern "C" fn reject(
+    handle: *mut c_void,
+    rows: *mut ArrowArray,
+    schema: *mut ArrowSchema,
+    reason: Text,
+    failure: *mut Failure,
+) -> i32 {
+    let take = |taker: &mut Taker<'_>| {
+        if rows.is_null() {
+            return Err(missing());
+        }
+        // SAFETY: the plugin gives both away, by the C Data Interface, and lends the reason.
+        let (rows, reason) = unsafe {
+            let rows = ArrowArray::from_raw(rows);
+            let schema = match schema.is_null() {
+                true => Arc::clone(taker.input),
+                false => import_schema(&ArrowSchema::from_raw(schema))?,
+            };
+            (import_batch(rows, &schema, true)?, reason.to_string_lossy())
+        };
+        taker.out.reject(rows, &reason)
+    };
+    // SAFETY: the plugin hands back the handle of its call.
+    unsafe { Taker::take(handle, failure, take) }
+}

@@ -1,0 +1,125 @@
+//! Snapshots: what a plugin writes, and what it is given to go on from.
+
+use std::ffi::c_void;
+
+use gristmill_abi::{
+    ArrowArray, ArrowSchema, Part, Restored, StateWriter, Text, export_batch, export_schema,
+    import_batch, import_schema, value_of, value_state,
+};
+use gristmill_stage::{Error, Result, Snapshot, State};
+
+/// Takes a snapshot.
+#[derive(Default)]
+pub(crate) struct StateTaker {
+    state: Option<State>,
+    wrong: Option<Error>,
+}
+
+impl StateTaker {
+    /// What the plugin writes by. Serves one call.
+    pub(crate) fn table(&mut self) -> StateWriter {
+        let handle = (&raw mut *self).cast();
+        StateWriter { struct_size: size_of::<StateWriter>(), handle, version, part, value }
+    }
+
+    pub(crate) fn snapshot(self) -> Result<Snapshot> {
+        match (self.wrong, self.state) {
+            (Some(error), _) => Err(error),
+            (None, Some(state)) => Ok(Snapshot::State(state)),
+            (None, None) => Ok(Snapshot::Stateless),
+        }
+    }
+
+    unsafe fn act(handle: *mut c_void, act: impl FnOnce(&mut Self) -> Result<()>) {
+        // SAFETY: the handle is that of a table of this call, and nobody else uses it meanwhile.
+        let taker = unsafe { &mut *handle.cast::<Self>() };
+        if let Err(error) = act(taker) {
+            taker.wrong.get_or_insert(error);
+        }
+    }
+
+    fn state(&mut self) -> &mut State {
+        self.state.get_or_insert_with(|| State { version: 0, parts: Vec::new() })
+    }
+}
+
+unsafe extern "C" fn version(handle: *mut c_void, version: u32) {
+    let act = |taker: &mut StateTaker| {
+        taker.state().version = version;
+        Ok(())
+    };
+    // SAFETY: the plugin hands back the handle of its call.
+    unsafe { StateTaker::act(handle, act) }
+}
+
+unsafe extern "C" fn part(
+    handle: *mut c_void,
+    name: Text,
+    schema: *mut ArrowSchema,
+    rows: *mut ArrowArray,
+) {
+    let act = |taker: &mut StateTaker| {
+        if schema.is_null() || rows.is_null() {
+            return Err(Error::internal("the plugin keeps a part of its state that is missing"));
+        }
+        // SAFETY: the plugin gives both away, by the C Data Interface, and lends the name.
+        let (name, batch) = unsafe {
+            let (schema, rows) = (ArrowSchema::from_raw(schema), ArrowArray::from_raw(rows));
+            (name.to_string_lossy(), import_batch(rows, &import_schema(&schema)?, true)?)
+        };
+        taker.state().parts.push((name, batch));
+        Ok(())
+    };
+    // SAFETY: the plugin hands back the handle of its call.
+    unsafe { StateTaker::act(handle, act) }
+}
+
+unsafe extern "C" fn value(handle: *mut c_void, version: u32, value: Text) {
+    // SAFETY: the text lives as long as the call.
+    let value = unsafe { value.to_string_lossy() };
+    let act = |taker: &mut StateTaker| {
+        taker.state = Some(value_state(version, &value)?);
+        Ok(())
+    };
+    // SAFETY: the plugin hands back the handle of its call.
+    unsafe { StateTaker::act(handle, act) }
+}
+
+/// A snapshot in the form that a plugin takes.
+pub(crate) struct RestoredTable {
+    // Both are pointed to by the table, and do not move.
+    _state: Box<State>,
+    _parts: Box<[Part]>,
+    table: Restored,
+}
+
+impl RestoredTable {
+    /// The table of a snapshot; none without a state.
+    pub(crate) fn new(snapshot: &Snapshot) -> Result<Option<Self>> {
+        let Snapshot::State(state) = snapshot else { return Ok(None) };
+        let state = Box::new(state.clone());
+        let part = |(name, rows): &(String, _)| {
+            let rows: &gristmill_stage::arrow_array::RecordBatch = rows;
+            Ok(Part {
+                name: Text::new(name),
+                schema: export_schema(rows.schema_ref())?,
+                rows: export_batch(rows.clone()),
+            })
+        };
+        let mut parts = state.parts.iter().map(part).collect::<Result<Box<[_]>>>()?;
+        let value = value_of(&state);
+        let table = Restored {
+            struct_size: size_of::<Restored>(),
+            version: state.version,
+            has_value: i32::from(value.is_some()),
+            value: Text::new(value.unwrap_or_default()),
+            parts: parts.as_mut_ptr(),
+            part_count: parts.len(),
+        };
+        Ok(Some(Self { _state: state, _parts: parts, table }))
+    }
+
+    pub(crate) fn table(&self) -> *const Restored {
+        &raw const self.table
+    }
+}

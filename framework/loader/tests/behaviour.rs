@@ -1,0 +1,168 @@
+//! What a plugin does wrong is an error that says so, and what it does right is as of any stage.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Place, kind};
+use gristmill_stage::arrow_array::RecordBatch;
+use gristmill_stage::{ErrorKind, Kind};
+use gristmill_testkit::conformance::{Settings, check};
+use gristmill_testkit::{Harness, rows};
+use serde_json::json;
+
+fn input() -> RecordBatch {
+    rows!([{ "n": 1, "t": "a" }, { "n": null, "t": null }, { "n": 3, "t": "c" }])
+}
+
+/// What comes of a run of the fixture.
+fn run(kind: &dyn Kind) -> Result<gristmill_testkit::Collected, gristmill_stage::Error> {
+    let input = input();
+    let mut stage = Harness::new().build(kind, &json!({}), Some(&input.schema()))?;
+    stage.run_transform(vec![input])?;
+    Ok(stage.into_collected())
+}
+
+#[test]
+fn a_transform_in_c_keeps_the_contract() {
+    let place = Place::new();
+    let kind = kind(&place, &["-Wall", "-Wextra", "-Werror"]);
+    let settings = Settings::new().ordered().one_to_one();
+    let report = check(&*kind, &json!({}), vec![input()], &settings).unwrap();
+    assert_eq!(report.rows, 3);
+    assert!(
+        ["layout", "strings", "snapshot", "restore"].iter().all(|one| report.checks.contains(one))
+    );
+}
+
+#[test]
+fn what_a_stage_does_wrong_is_an_error_that_says_so() {
+    for (word, said) in [
+        ("FEWER_COLUMNS", "has 1 columns inside, not 2"),
+        ("NEGATIVE", "has -5 rows"),
+        ("NO_BATCH", "put out an array that is missing"),
+        ("RELEASED", "was released already"),
+        ("FAILS_SILENTLY", "the plugin says nothing about it"),
+        ("FAILS_AT_LENGTH", "xxxx"),
+        ("UNKNOWN_ERROR", "an error of a later minor"),
+        ("WRONG_PORT", "output 7"),
+        ("SWALLOWS_THE_ERROR", "output 7"),
+    ] {
+        let place = Place::new();
+        let kind = kind(&place, &[&format!("-D{word}")]);
+        // The harness notes rows that nobody takes as a breach; here they must fail the call as well.
+        let outcome = run(&*kind);
+        match outcome {
+            Err(error) => {
+                assert!(error.message().contains(said), "{word}: {error}");
+                assert!(error.message().len() <= 4096, "{word}");
+            }
+            Ok(collected) => {
+                let violations = format!("{:?}", collected.violations);
+                assert!(violations.contains(said), "{word}: {violations}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_kind_plans_wrong_is_an_error_that_says_so() {
+    for (word, said) in [
+        ("PLAN_BAD_FORMAT", "plans the column `x` with the type `?!`"),
+        ("PLAN_VIEW", "plans columns of views"),
+        ("PLAN_TWICE", "plans the column `n` twice"),
+        ("PLAN_BAD_DETAILS", "plans something that is no plan"),
+        ("PLAN_FAILS_SILENTLY", "the plugin says nothing about it"),
+    ] {
+        let place = Place::new();
+        let kind = kind(&place, &[&format!("-D{word}")]);
+        let error = kind.plan(&json!({}), Some(&input().schema())).unwrap_err();
+        assert!(error.message().contains(said), "{word}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{word}");
+    }
+}
+
+#[test]
+fn rejected_rows_have_the_columns_of_the_input() {
+    let place = Place::new();
+    let collected = run(&*kind(&place, &["-DREJECTS"])).unwrap();
+    let [rejected] = &collected.rejected[..] else { panic!("{:?}", collected.rejected) };
+    assert_eq!((rejected.rows.clone(), rejected.reason.as_str()), (input(), "not today"));
+}
+
+#[test]
+fn a_plugin_of_a_later_minor_is_loaded() {
+    let place = Place::new();
+    let kind = kind(&place, &["-DLATER", "-DMINOR=9"]);
+    assert_eq!(run(&*kind).unwrap().batches, [input()]);
+}
+
+/// The header and the plugin of 1.0 as they were: never change them.
+#[test]
+fn a_plugin_of_the_oldest_minor_is_loaded() {
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/frozen-1.0");
+    for optimisation in ["-O0", "-O3"] {
+        let place = Place::new();
+        place.compile_with(&frozen.join("pass.c"), &frozen, &[optimisation]);
+        let library = place.open("lib.so").unwrap();
+        assert_eq!((library.version(), library.software()), ((1, 0), "pass 1.0"));
+        let kind = library.kinds(None).remove(0);
+        let settings = Settings::new().ordered().one_to_one();
+        check(&*kind, &json!({}), vec![input()], &settings).unwrap();
+    }
+}
+
+#[test]
+fn a_kind_is_found_again_by_what_its_provider_says() {
+    let place = Place::new();
+    place.compile(&[]);
+    let library = place.open("lib.so").unwrap();
+    let kind = library.kinds(Some("acme")).remove(0);
+    assert_eq!((kind.name(), kind.example()), ("acme.pass", "type: acme.pass"));
+    let provider = kind.provider().unwrap();
+    let mut loader = gristmill_loader::Loader::default();
+    let again = loader.find_again(&provider.data).unwrap();
+    assert_eq!(again.provider(), Some(provider));
+    assert_eq!(run(&*again).unwrap().batches, [input()]);
+    // Another file by now.
+    place.compile(&["-DREJECTS"]);
+    let error = gristmill_loader::Loader::default().find_again(&provider.data);
+    let error = error.err().expect("it is another file");
+    assert!(error.message().contains("is another file than the pinned one"), "{error}");
+}
+
+/// Two libraries with one path, one after the other, are two libraries.
+#[test]
+fn a_file_that_was_replaced_is_another_library() {
+    let place = Place::new();
+    let first = kind(&place, &[]);
+    std::fs::remove_file(place.path().join("lib.so")).unwrap();
+    let second = kind(&place, &["-DREJECTS"]);
+    assert_eq!(run(&*first).unwrap().batches.len(), 1);
+    assert_eq!(run(&*second).unwrap().rejected.len(), 1);
+}
+
+/// Memory of this process that is its own, in KiB.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn ten_thousand_stages_leave_nothing_behind() {
+    let place = Place::new();
+    let kind = kind(&place, &[]);
+    let input = input();
+    let once = || {
+        let mut stage = Harness::new().build(&*kind, &json!({}), Some(&input.schema())).unwrap();
+        stage.run_transform(vec![input.clone()]).unwrap();
+    };
+    (0..500).for_each(|_| once());
+    let before = memory();
+    (0..10_000).for_each(|_| once());
+    let grown = memory().saturating_sub(before);
+    assert!(grown < 1024, "{grown} KiB more after 10,000 stages");
+}

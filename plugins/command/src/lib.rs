@@ -1,0 +1,17 @@
+//! `command`: rows through any program that reads and writes JSON lines.
+
+mod exchange;
+mod find;
+mod lines;
+mod options;
+mod stage;
+
+use gristmill_stage::Registry;
+
+pub use options::CommandOptions;
+pub use stage::Command;
+
+/// Adds `command`.
+pub fn register(registry: &mut Registry) {
+    registry.add(Command);
+}

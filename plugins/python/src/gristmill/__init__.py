@@ -1,0 +1,45 @@
+"""Stages for Gristmill pipelines, written in Python.
+
+    import gristmill
+
+    @gristmill.rows("shout", adds={"loud": "string"})
+    def shout(row: dict) -> dict:
+        \"\"\"Says it louder.\"\"\"
+        return {"loud": row["text"].upper()}
+
+    if __name__ == "__main__":
+        gristmill.main()
+"""
+
+from .contract import Context, Output, Planned, State
+from .errors import Closed, ColumnError, OptionError, Reject, StageError
+from .kinds import Kind, Stage, frames, rows, source, stage, tables
+from .serve import main
+from .settings import option
+from .pump import Position, Wait
+from .testing import Result, run
+
+__all__ = [
+    "Closed",
+    "ColumnError",
+    "Context",
+    "Kind",
+    "OptionError",
+    "Output",
+    "Planned",
+    "Position",
+    "Reject",
+    "Result",
+    "Stage",
+    "StageError",
+    "State",
+    "Wait",
+    "frames",
+    "main",
+    "option",
+    "rows",
+    "run",
+    "source",
+    "stage",
+    "tables",
+]

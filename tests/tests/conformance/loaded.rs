@@ -1,0 +1,49 @@
+//! The built-in crates that are also libraries: their kinds keep the contract when they are loaded as
+//! plugins, by the same cases.
+
+use std::path::{Path, PathBuf};
+
+use gristmill_loader::{Loader, Wanted, add};
+use gristmill_stage::Registry;
+
+use crate::case::{Case, World};
+
+/// The library that a crate of the workspace was built as, beside the tests.
+fn library(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().join(format!("libgristmill_{name}.so"))
+}
+
+/// A registry with nothing in it but the kinds of one library.
+fn registry(name: &str) -> Registry {
+    let path = library(name);
+    let path = path.to_str().unwrap();
+    let mut loader = Loader::new([]);
+    let wanted = Wanted { path, folder: Path::new("/"), sha256: None };
+    let library = loader.open(wanted).unwrap_or_else(|error| panic!("{error}"));
+    let mut registry = Registry::new();
+    add(&mut registry, library.kinds(None)).unwrap();
+    registry
+}
+
+fn run(name: &str, table: fn(&World) -> Vec<Case>) {
+    let (world, registry) = (World::new(), registry(name));
+    let failed: Vec<String> =
+        table(&world).iter().filter_map(|case| case.run(&registry).err()).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[test]
+fn flow_conforms_as_a_plugin() {
+    run("flow", crate::flow::cases);
+}
+
+#[test]
+fn generate_conforms_as_a_plugin() {
+    run("generate", crate::generate::cases);
+}
+
+#[test]
+fn shape_conforms_as_a_plugin() {
+    run("shape", crate::shape::cases);
+}
