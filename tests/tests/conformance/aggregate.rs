@@ -76,6 +76,15 @@ pub fn cases(_: &World) -> Vec<Case> {
             json!({ "group_by": ["n", "kind"], "select": { "rows": "count(*)", "sum": "sum(price)" } }),
         )
         .gives(60, 0),
+        case(
+            "groups that do not fit into memory",
+            json!({ "group_by": ["n"], "memory": "1MiB", "select": {
+                "rows": "count(*)",
+                "long": "array_agg(repeat(kind, 20000)) FILTER (WHERE new)",
+                "high": "max(repeat(coalesce(text, 'none'), 5000))",
+            } }),
+        )
+        .gives(60, 0),
         case("groups without aggregates", json!({ "group_by": ["kind", "new"] }))
             // Both follow from n % 12, which has twelve values; four of them fall on others' groups.
             .gives(8, 0),

@@ -135,8 +135,15 @@ impl Runner<'_> {
             stage.committed(epoch)?;
         }
         all.append(stage.into_collected());
-        self.build(&harness.clone().with_restored(snapshot))
-            .map_err(|e| e.context("cannot be built from its snapshot"))
+        let restored = self
+            .build(&harness.clone().with_restored(snapshot))
+            .map_err(|e| e.context("cannot be built from its snapshot"))?;
+        if restored.is_stuck() {
+            let text = "goes on from a snapshot in which it takes nothing, not even the end of its \
+                        input, and holds nothing";
+            return Err(Error::internal(text));
+        }
+        Ok(restored)
     }
 
     /// A run on several workers, or `None` if there can be only one.

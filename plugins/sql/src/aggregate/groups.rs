@@ -33,6 +33,11 @@ impl Groups {
         self.table.len()
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        self.table.size() + self.slots.iter().map(Slot::size).sum::<usize>()
+    }
+
     /// Takes rows, of which the columns were computed: the keys first.
     pub(crate) fn update(
         &mut self,
@@ -83,6 +88,13 @@ impl Groups {
             fields.map(|((name, _), column)| Field::new(name, column.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         batch_of(schema, columns, self.table.len())
+    }
+
+    /// The [`state`](Self::state) of all groups, which are then gone.
+    pub(crate) fn take(&mut self, prepared: &Prepared) -> Result<RecordBatch> {
+        let state = self.state(prepared)?;
+        *self = Self::new(prepared)?;
+        Ok(state)
     }
 
     /// The columns of a state: name and type.

@@ -1,21 +1,27 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
+mod bounded;
 mod groups;
 mod keys;
+mod memory;
+mod merge;
 mod plan;
 mod quantiles;
 mod rest;
 mod sketch;
 mod slot;
+mod spill;
 mod split;
 mod stage;
 mod table;
 mod window;
 mod windowed;
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
+use gristmill_stage::option::ByteSize;
 use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,14 +53,18 @@ pub struct AggregateOptions {
     /// `window_end`, which is not part of the window. With several workers, each closes its windows
     /// by the times of its own rows.
     window: Option<WindowOptions>,
-    /// The most groups that one worker holds. More end the run with an error.
-    #[serde(default = "default_max_groups")]
+    /// The memory that the groups of one worker may take, about; 256MiB when left out. Beyond it they
+    /// are put on disk, and put together at the end of the input, batch by batch. A single group must
+    /// fit into memory. It does not hold for groups of a `window`, nor for all rows as one group.
+    memory: Option<ByteSize>,
+    /// The folder for groups that do not fit into memory; it is made when it is missing. The temporary
+    /// folder of the system (`TMPDIR`, `/tmp`) when left out. The files go when the run ends; if the
+    /// whole run is killed by SIGKILL they stay, in a folder `gristmill-aggregate-…`.
+    spill: Option<PathBuf>,
+    /// The most groups that one worker may have. More end the run with an error. When left out there
+    /// is no such bound; for groups of a `window`, all of which stay in memory, it is 10,000,000.
     #[schemars(range(min = 1))]
-    max_groups: u64,
-}
-
-fn default_max_groups() -> u64 {
-    10_000_000
+    max_groups: Option<u64>,
 }
 
 /// The kind `aggregate`.
@@ -76,7 +86,8 @@ impl StageSpec for Aggregate {
             input.ok_or_else(|| Error::internal("an aggregate was planned without input"))?;
         let prepared = Prepared::new(options, input, SystemTime::UNIX_EPOCH)?;
         let lineage = Lineage::new().needs(prepared.columns);
-        let planned = Planned::emits(prepared.output).lineage(lineage);
+        let memory = prepared.memory.map_or(0, |memory| memory.bytes as u64);
+        let planned = Planned::emits(prepared.output).lineage(lineage).holds(memory);
         Ok(match &options.group_by {
             group_by if is_empty(group_by) => {
                 planned.single("without `group_by` all rows are one group")

@@ -15,6 +15,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::aggregate::LoweredAggregateBuilder;
 use gristmill_stage::{Error, Result};
 
+use super::memory::Memory;
 use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
 use super::table::GroupTable;
@@ -48,9 +49,14 @@ pub(crate) struct Prepared {
     pub(crate) input_types: Vec<DataType>,
     /// The columns that are emitted.
     pub(crate) output: SchemaRef,
-    /// The most groups to hold.
+    /// The most groups that there may be.
     pub(crate) max_groups: usize,
+    /// What bounds the memory of the groups, if something does.
+    pub(crate) memory: Option<Memory>,
 }
+
+/// So many groups of windows, if nothing else is said.
+const MOST_IN_WINDOWS: u64 = 10_000_000;
 
 impl Prepared {
     pub(crate) fn new(
@@ -105,6 +111,8 @@ impl Prepared {
             fields.push(Arc::new(computed(name, compiled.data_type())));
             finals.push(compiled);
         }
+        let most = if window.is_some() { MOST_IN_WINDOWS } else { u64::MAX };
+        let max_groups = options.max_groups.unwrap_or(most);
         Ok(Self {
             input_types: inputs.iter().map(|input| input.data_type().clone()).collect(),
             inputs,
@@ -115,7 +123,8 @@ impl Prepared {
             window,
             finals,
             output: Arc::new(Schema::new(fields)),
-            max_groups: usize::try_from(options.max_groups).unwrap_or(usize::MAX),
+            max_groups: usize::try_from(max_groups).unwrap_or(usize::MAX),
+            memory: Memory::of(options),
         })
     }
 }
@@ -161,9 +170,10 @@ fn check_names(bounds: &[FieldRef], keys: &[FieldRef], options: &AggregateOption
 }
 
 fn check(options: &AggregateOptions) -> Result<()> {
-    if options.max_groups == 0 {
+    if options.max_groups == Some(0) {
         return Err(Error::option("max_groups", "there must be room for one group at least"));
     }
+    Memory::check(options)?;
     if options.select.0.is_empty() && is_empty(&options.group_by) {
         return Err(Error::option("", "there is nothing to compute")
             .help("name what to compute, for example `select: { n: count(*) }`"));

@@ -140,6 +140,12 @@ impl Slot {
         self.accumulator.merge_batch(state, groups, total).map_err(|error| self.failed(&error))
     }
 
+    /// The bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        let parked = self.parked.iter().flatten().map(|column| column.get_array_memory_size());
+        self.accumulator.size() + parked.sum::<usize>()
+    }
+
     /// The columns of its state: name and type.
     pub(crate) fn state_columns(&self) -> impl Iterator<Item = (String, DataType)> + '_ {
         self.state_fields.iter().enumerate().map(|(index, field)| {

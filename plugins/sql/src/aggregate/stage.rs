@@ -4,22 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use gristmill_stage::{BuildContext, Output, Result, Snapshot, State, Transform};
+use gristmill_stage::{BuildContext, Output, Result, Snapshot, Transform};
 
-use super::groups::{Groups, batch_of, unfit};
+use super::bounded::BoundedGroups;
+use super::groups::{batch_of, unfit};
 use super::plan::Prepared;
 use super::rest::Rest;
 use crate::evaluate::evaluate;
 
 /// The layout of snapshots: a part [`GROUPS`] with a row per group, its keys and then the states of
-/// the aggregates; or, once the input is at its end, a part [`REST`] with the groups to emit.
+/// the aggregates; or, once the input is at its end, a part [`REST`] with the groups to emit. Parts
+/// [`FILES`] name those on disk.
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const GROUPS: &str = "groups";
 pub(crate) const REST: &str = "rest";
+const FILES: &str = "files";
 
 pub(crate) struct AggregateStage {
     prepared: Prepared,
-    groups: Groups,
+    groups: BoundedGroups,
     /// Groups that are still to be emitted.
     rest: Rest,
     /// Whether the input is at its end.
@@ -28,28 +31,42 @@ pub(crate) struct AggregateStage {
 
 impl AggregateStage {
     pub(crate) fn new(prepared: Prepared, context: &BuildContext) -> Result<Self> {
-        let groups = Groups::new(&prepared)?;
+        let state = context.restored().state(VERSION)?;
+        let parts = state.map_or(&[][..], |state| &state.parts);
+        let files = parts.iter().filter(|(name, _)| name == FILES).map(|(_, part)| part);
+        let groups = BoundedGroups::new(&prepared, context, &files.collect::<Vec<_>>())?;
         let mut stage = Self { prepared, groups, rest: Rest::new(context.batch()), ended: false };
-        if let Some(state) = context.restored().state(VERSION)? {
-            stage.restore(state)?;
-        }
+        stage.restore(parts)?;
         Ok(stage)
     }
 
     /// Adds the groups of a snapshot. Several parts of one name, as several workers left them, add
     /// up.
-    fn restore(&mut self, state: &State) -> Result<()> {
-        for (name, part) in &state.parts {
+    fn restore(&mut self, parts: &[(String, RecordBatch)]) -> Result<()> {
+        for (name, part) in parts {
             match name.as_str() {
                 GROUPS => self.groups.merge(part, &self.prepared)?,
                 REST => {
                     self.rest.restore(part, &self.prepared)?;
                     self.ended = true;
                 }
+                FILES => {}
                 _ => return Err(unfit()),
             }
         }
-        Ok(())
+        if self.ended { self.groups.ended(&self.prepared) } else { Ok(()) }
+    }
+
+    /// Emits about a batch, after the end of the input.
+    fn step(&mut self, out: &mut dyn Output) -> Result<()> {
+        if self.rest.is_empty() && !self.groups.is_over() {
+            let (columns, groups) = self.groups.next(&self.prepared)?;
+            if groups > 0 {
+                let schema = Arc::clone(&self.prepared.gathered);
+                self.rest.push(batch_of(schema, columns, groups)?);
+            }
+        }
+        self.rest.emit(&self.prepared, out)
     }
 }
 
@@ -67,15 +84,16 @@ impl Transform for AggregateStage {
     }
 
     fn ready(&self) -> bool {
-        !self.ended
+        // One that goes on from the very end must still be told of it.
+        !self.ended || !self.holding()
     }
 
     fn holding(&self) -> bool {
-        !self.rest.is_empty()
+        self.ended && !(self.rest.is_empty() && self.groups.is_over())
     }
 
     fn wake(&mut self, out: &mut dyn Output) -> Result<()> {
-        self.rest.emit(&self.prepared, out)
+        if self.ended { self.step(out) } else { Ok(()) }
     }
 
     fn wake_at(&self) -> Option<Duration> {
@@ -84,23 +102,24 @@ impl Transform for AggregateStage {
 
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         if !self.ended {
-            let (columns, groups) = self.groups.results(&self.prepared)?;
-            self.rest.push(batch_of(Arc::clone(&self.prepared.gathered), columns, groups)?);
+            self.groups.end(&self.prepared)?;
             self.ended = true;
         }
-        self.rest.emit(&self.prepared, out)
+        self.step(out)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let parts = if self.ended {
+        let mut parts = Vec::new();
+        if self.ended {
             // One without rows says that the input is at its end.
             let none = RecordBatch::new_empty(Arc::clone(&self.prepared.gathered));
-            let parts: Vec<_> = self.rest.parts().cloned().collect();
-            let parts = if parts.is_empty() { vec![none] } else { parts };
-            parts.into_iter().map(|part| (REST.to_owned(), part)).collect()
+            let held: Vec<_> = self.rest.parts().cloned().collect();
+            let held = if held.is_empty() { vec![none] } else { held };
+            parts.extend(held.into_iter().map(|part| (REST.to_owned(), part)));
         } else {
-            vec![(GROUPS.to_owned(), self.groups.state(&self.prepared)?)]
-        };
+            parts.push((GROUPS.to_owned(), self.groups.state(&self.prepared)?));
+        }
+        parts.extend(self.groups.files()?.into_iter().map(|part| (FILES.to_owned(), part)));
         Ok(Snapshot::parts(VERSION, parts))
     }
 }
