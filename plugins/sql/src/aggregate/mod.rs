@@ -14,6 +14,7 @@ mod spill;
 mod split;
 mod stage;
 mod table;
+mod whole;
 mod window;
 mod windowed;
 
@@ -44,8 +45,8 @@ pub struct AggregateOptions {
     group_by: GroupBy,
     /// The columns to compute for each group: a name and an SQL expression over aggregates each,
     /// such as `count(*)`, `avg(price)`, `sum(a) FILTER (WHERE b > 1) / count(*)`. Outside of an
-    /// aggregate function an expression can use the group columns only. Sums of integers wrap
-    /// around on overflow.
+    /// aggregate function an expression can use the group columns only. A group whose sum of whole
+    /// numbers does not fit into 64 bits is rejected.
     #[serde(default)]
     select: Named,
     /// Groups of windows of time, so that results come while the input goes on: those of a window

@@ -304,7 +304,7 @@ fn slot(
     }
     let filter = lowered.filter.map(&mut add).transpose()?;
     let plan = SlotPlan { function: Arc::clone(function), inputs: columns, filter };
-    let result = Arc::new(computed(name, function.field().data_type()));
+    let result = Arc::new(computed(name, &Slot::data_type(&plan)));
     try_out(&plan, inputs, at)?;
     Ok((plan, result))
 }
