@@ -90,8 +90,10 @@ pub fn cases(_: &World) -> Vec<Case> {
             .gives(8, 0),
         case("all rows as one group", json!({ "select": many() }))
             .gives(1, 0)
-            .alone()
             .refuses(&["Dictionary"]),
+        case("all rows as one group, in their order", json!({ "select": { "all": "array_agg(n)" } }))
+            .gives(1, 0)
+            .alone(),
         case(
             "computed keys, and rows that fail",
             json!({
@@ -101,8 +103,7 @@ pub fn cases(_: &World) -> Vec<Case> {
         )
         // "soon" is no time: 20 rows. Without a time there are the bands 0, 1, 2 and null, in each of
         // the months also 3.
-        .gives(14, 20)
-        .alone(),
+        .gives(14, 20),
         case(
             "quantiles, with weights and of few centroids",
             json!({ "group_by": ["kind"], "select": {
@@ -140,8 +141,7 @@ pub fn cases(_: &World) -> Vec<Case> {
             .gives(0, 0),
         Case::new("aggregate", "no rows as one group", json!({ "select": counts }))
             .with(no_rows())
-            .gives(1, 0)
-            .alone(),
+            .gives(1, 0),
     ]
 }
 

@@ -17,3 +17,4 @@ mod kept;
 mod mill;
 #[path = "../../../plugins/databases/tests/common/server.rs"]
 mod server;
+mod steps;

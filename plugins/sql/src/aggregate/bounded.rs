@@ -14,6 +14,7 @@ use super::memory::Memory;
 use super::merge::{Merge, write};
 use super::plan::Prepared;
 use super::spill::{Folder, Run, RunWriter};
+use crate::evaluate::bytes_of;
 
 /// Files that are merged at once, at the most.
 const MOST_FILES: usize = 64;
@@ -86,11 +87,10 @@ impl BoundedGroups {
         prepared: &Prepared,
     ) -> Result<()> {
         self.groups.update(columns, rows, prepared)?;
-        let bytes = columns.iter().map(|column| column.to_data().get_slice_memory_size());
-        self.came(rows, bytes.map(|bytes| bytes.unwrap_or(0)).sum(), prepared)
+        self.came(rows, bytes_of(columns), prepared)
     }
 
-    /// Adds the groups of a snapshot.
+    /// Adds the groups of a snapshot, or those that another worker has gathered.
     pub(crate) fn merge(&mut self, state: &RecordBatch, prepared: &Prepared) -> Result<()> {
         self.groups.merge(state, prepared)?;
         self.came(state.num_rows(), state.get_array_memory_size(), prepared)

@@ -1,6 +1,7 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
 mod bounded;
+mod first;
 mod groups;
 mod keys;
 mod memory;
@@ -13,12 +14,14 @@ mod slot;
 mod spill;
 mod split;
 mod stage;
+mod step;
 mod table;
 mod whole;
 mod window;
 mod windowed;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
@@ -28,8 +31,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::options::{GroupBy, Named, Select};
+use first::FirstStage;
+use groups::Groups;
 use plan::Prepared;
 use stage::AggregateStage;
+use step::Step;
 pub use window::{Late, WindowOptions};
 use windowed::WindowedStage;
 
@@ -40,7 +46,8 @@ pub struct AggregateOptions {
     /// What the rows are grouped by: a list of columns of the input, or names with an SQL
     /// expression each (`day: date_trunc('day', time)`). Null is a group like any other value, and
     /// so is NaN; -0.0 and 0.0 are one group. Left out, all rows are one group, which is there even
-    /// if no row comes.
+    /// if no row comes. With columns, several workers get the rows dealt out by them; with expressions or
+    /// without any, each gathers its own, and a second step puts their groups together.
     #[serde(default)]
     group_by: GroupBy,
     /// The columns to compute for each group: a name and an SQL expression over aggregates each,
@@ -66,6 +73,8 @@ pub struct AggregateOptions {
     /// is no such bound; for groups of a `window`, all of which stay in memory, it is 10,000,000.
     #[schemars(range(min = 1))]
     max_groups: Option<u64>,
+    #[schemars(skip)]
+    step: Option<Step>,
 }
 
 /// The kind `aggregate`.
@@ -85,27 +94,59 @@ impl StageSpec for Aggregate {
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =
             input.ok_or_else(|| Error::internal("an aggregate was planned without input"))?;
-        let prepared = Prepared::new(options, input, SystemTime::UNIX_EPOCH)?;
-        let lineage = Lineage::new().needs(prepared.columns);
-        let memory = prepared.memory.map_or(0, |memory| memory.bytes as u64);
-        let planned = Planned::emits(prepared.output).lineage(lineage).holds(memory);
-        Ok(match &options.group_by {
-            group_by if is_empty(group_by) => {
-                planned.single("without `group_by` all rows are one group")
+        let rows = match &options.step {
+            Some(Step::Second(rows)) => step::rows_of(rows)?,
+            _ => Arc::clone(input),
+        };
+        let prepared = Prepared::new(options, &rows, SystemTime::UNIX_EPOCH)?;
+        let keys: Vec<_> = prepared.keys().iter().map(|key| key.name().clone()).collect();
+        let memory = prepared.memory.as_ref().map_or(0, |memory| memory.bytes as u64);
+        let lineage = Lineage::new().needs(&prepared.columns);
+        match &options.step {
+            None => {}
+            Some(Step::First) => {
+                let states = Groups::new(&prepared)?.states(&prepared);
+                return Ok(Planned::emits(states).lineage(lineage).holds(memory));
             }
-            Select::Columns(columns) => planned.keyed(columns.iter().cloned()),
-            Select::Named(_) => planned.single(
-                "its groups are computed by expressions; a `map` before it can compute them as \
-                 columns, and a `group_by` list of columns can have several workers",
-            ),
-        })
+            Some(Step::Second(_)) => {
+                let planned = Planned::emits(prepared.output).holds(memory);
+                return Ok(match keys.is_empty() {
+                    true => planned.single("all rows are one group"),
+                    false => planned.keyed(keys),
+                });
+            }
+        }
+        let planned = Planned::emits(Arc::clone(&prepared.output)).lineage(lineage).holds(memory);
+        let because = match (&options.group_by, &options.window, step::by_order(&prepared)) {
+            (Select::Columns(columns), ..) if !columns.is_empty() => {
+                return Ok(planned.keyed(columns.iter().cloned()));
+            }
+            (_, None, Some(name)) => format!("`{name}` goes by the order of all rows"),
+            (Select::Named(_), Some(_), _) => "the groups of its windows are computed by \
+                expressions; a `map` before it can compute them as columns, and a `group_by` list of \
+                columns can have several workers"
+                .to_owned(),
+            _ => "without `group_by` all rows are one group".to_owned(),
+        };
+        let planned = planned.single(because);
+        match options.window.is_none() && step::by_order(&prepared).is_none() {
+            true => Ok(planned.in_steps(step::steps(input)?)),
+            false => Ok(planned),
+        }
     }
 
     fn build(options: AggregateOptions, context: BuildContext) -> Result<Stage> {
-        let prepared = Prepared::new(&options, context.input(), context.clock().wall())?;
-        Ok(match prepared.window.clone() {
-            Some(window) => Stage::transform(WindowedStage::new(prepared, window, &context)?),
-            None => Stage::transform(AggregateStage::new(prepared, &context)?),
+        let rows = match &options.step {
+            Some(Step::Second(rows)) => step::rows_of(rows)?,
+            _ => Arc::clone(context.input()),
+        };
+        let prepared = Prepared::new(&options, &rows, context.clock().wall())?;
+        Ok(match (prepared.window.clone(), &options.step) {
+            (Some(window), _) => Stage::transform(WindowedStage::new(prepared, window, &context)?),
+            (None, Some(Step::First)) => Stage::transform(FirstStage::new(prepared, &context)?),
+            (None, step) => {
+                Stage::transform(AggregateStage::new(prepared, step.is_some(), &context)?)
+            }
         })
     }
 }

@@ -27,15 +27,18 @@ pub(crate) struct AggregateStage {
     rest: Rest,
     /// Whether the input is at its end.
     ended: bool,
+    /// Whether groups come that others have gathered.
+    merges: bool,
 }
 
 impl AggregateStage {
-    pub(crate) fn new(prepared: Prepared, context: &BuildContext) -> Result<Self> {
+    pub(crate) fn new(prepared: Prepared, merges: bool, context: &BuildContext) -> Result<Self> {
         let state = context.restored().state(VERSION)?;
         let parts = state.map_or(&[][..], |state| &state.parts);
         let files = parts.iter().filter(|(name, _)| name == FILES).map(|(_, part)| part);
         let groups = BoundedGroups::new(&prepared, context, &files.collect::<Vec<_>>())?;
-        let mut stage = Self { prepared, groups, rest: Rest::new(context.batch()), ended: false };
+        let rest = Rest::new(context.batch());
+        let mut stage = Self { prepared, groups, rest, ended: false, merges };
         stage.restore(parts)?;
         Ok(stage)
     }
@@ -74,6 +77,9 @@ impl Transform for AggregateStage {
     fn process(&mut self, batch: RecordBatch, out: &mut dyn Output) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
+        }
+        if self.merges {
+            return self.groups.merge(&batch, &self.prepared);
         }
         let evaluated = evaluate(&self.prepared.inputs, batch, out)?;
         let rows = evaluated.rows.num_rows();
