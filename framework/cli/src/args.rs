@@ -42,6 +42,8 @@ Examples:
   # first line of a pipeline, for editors with a YAML language server:
   # yaml-language-server: $schema=gristmill.schema.json")]
     Schema,
+    /// Print a Grafana dashboard for a pipeline, or what Prometheus needs
+    Dashboard(Dashboard),
     /// Serve the demo site on its own
     DemoSite(DemoSite),
     /// Print a completion script for a shell
@@ -160,6 +162,34 @@ Examples:
 pub struct Functions {
     /// The function to explain
     pub name: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill dashboard shop.yaml > shop.json          # import it into Grafana
+  gristmill dashboard > gristmill.json               # one for all pipelines
+  gristmill dashboard --prometheus --target host:9100
+  gristmill dashboard --rules > gristmill-rules.yml")]
+pub struct Dashboard {
+    /// The pipeline, `-` reads it from stdin; without it, the dashboard is for any pipeline
+    pub file: Option<String>,
+    #[command(flatten)]
+    pub set: Set,
+    /// Print the scrape job for Prometheus
+    #[arg(long, conflicts_with_all = ["file", "rules"])]
+    pub prometheus: bool,
+    /// Where a run serves its metrics, for the scrape job
+    #[arg(
+        long = "target",
+        value_name = "HOST:PORT",
+        requires = "prometheus",
+        default_value = "localhost:9100"
+    )]
+    pub targets: Vec<String>,
+    /// Print alerting and recording rules for Prometheus
+    #[arg(long, conflicts_with = "file")]
+    pub rules: bool,
 }
 
 #[derive(Debug, clap::Args)]

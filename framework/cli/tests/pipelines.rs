@@ -53,6 +53,11 @@ fn access_log() {
 }
 
 #[test]
+fn sessions() {
+    insta::assert_snapshot!(result("sessions.yaml", 0));
+}
+
+#[test]
 fn five_hundred_requests() {
     insta::assert_snapshot!(result("five-hundred-requests.yaml", 0));
 }

@@ -12,6 +12,7 @@ mod edge;
 mod letters;
 mod memory;
 mod meter;
+pub mod metric;
 mod metrics;
 mod own_runtime;
 mod pool;

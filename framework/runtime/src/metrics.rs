@@ -12,6 +12,11 @@ use metrics::{Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::meter::CallObserver;
+use crate::metric::{
+    BATCH_DURATION, BATCHES_IN, BATCHES_OUT, BLOCKED, BUSY, BYTES_IN, BYTES_OUT, DEATHS, ERRORS,
+    PROCESS_CPU, PROCESS_MEMORY, PROCESS_PEAK, QUEUE_BYTES, QUEUE_BYTES_LIMIT, QUEUE_ROWS,
+    QUEUE_ROWS_LIMIT, REJECTED, ROWS_IN, ROWS_OUT, WAITING, WORKERS,
+};
 use crate::process::{DeathClass, ProcessStatus};
 use crate::run::Board;
 use crate::status::Sum;
@@ -30,7 +35,7 @@ const METRICS: &[(&str, Type, Option<Unit>, &str)] = &[
     (BUSY, Type::Gauge, None, "Seconds that the stage's workers worked."),
     (WAITING, Type::Gauge, None, "Seconds that the stage's workers waited for input."),
     (BLOCKED, Type::Gauge, None, "Seconds that the stage's workers waited for room downstream."),
-    (CALL, Type::Histogram, None, "Seconds that the stage took for a batch."),
+    (BATCH_DURATION, Type::Histogram, None, "Seconds that the stage took for a batch."),
     (WORKERS, Type::Gauge, None, "Workers of the stage."),
     (QUEUE_ROWS, Type::Gauge, None, "Rows in the channel in front of the stage."),
     (QUEUE_BYTES, Type::Gauge, None, "Bytes in the channel in front of the stage."),
@@ -48,36 +53,19 @@ const METRICS: &[(&str, Type, Option<Unit>, &str)] = &[
         "Child processes of the stage that died and were replaced, by cause.",
     ),
     (
-        CPU,
+        PROCESS_CPU,
         Type::Gauge,
         None,
         "Processor seconds of the stage's child processes, the dead ones included.",
     ),
-    (MEMORY, Type::Gauge, None, "Bytes resident in the stage's child processes."),
-    (PEAK, Type::Gauge, None, "The most bytes that one child process of the stage had resident."),
+    (PROCESS_MEMORY, Type::Gauge, None, "Bytes resident in the stage's child processes."),
+    (
+        PROCESS_PEAK,
+        Type::Gauge,
+        None,
+        "The most bytes that one child process of the stage had resident.",
+    ),
 ];
-
-const ROWS_IN: &str = "gristmill_stage_rows_in_total";
-const ROWS_OUT: &str = "gristmill_stage_rows_out_total";
-const BATCHES_IN: &str = "gristmill_stage_batches_in_total";
-const BATCHES_OUT: &str = "gristmill_stage_batches_out_total";
-const BYTES_IN: &str = "gristmill_stage_in_bytes_total";
-const BYTES_OUT: &str = "gristmill_stage_out_bytes_total";
-const REJECTED: &str = "gristmill_stage_rows_rejected_total";
-const ERRORS: &str = "gristmill_stage_errors_total";
-const BUSY: &str = "gristmill_stage_busy_seconds_total";
-const WAITING: &str = "gristmill_stage_waiting_seconds_total";
-const BLOCKED: &str = "gristmill_stage_blocked_seconds_total";
-const CALL: &str = "gristmill_stage_batch_duration_seconds";
-const WORKERS: &str = "gristmill_stage_workers";
-const QUEUE_ROWS: &str = "gristmill_queue_rows";
-const QUEUE_BYTES: &str = "gristmill_queue_bytes";
-const QUEUE_ROWS_LIMIT: &str = "gristmill_queue_limit_rows";
-const QUEUE_BYTES_LIMIT: &str = "gristmill_queue_limit_bytes";
-const DEATHS: &str = "gristmill_stage_process_deaths_total";
-const CPU: &str = "gristmill_stage_process_cpu_seconds_total";
-const MEMORY: &str = "gristmill_stage_process_resident_memory_bytes";
-const PEAK: &str = "gristmill_stage_process_resident_memory_peak_bytes";
 
 /// Upper bounds of the duration histogram, in seconds: 10 µs to 10 s, about three to a decade.
 const BUCKETS: [f64; 19] = [
@@ -125,7 +113,7 @@ impl Metrics {
 
     /// Records the duration of calls of a stage.
     pub(crate) fn call_observer(&self, plan: &Plan, stage: StageId) -> CallObserver {
-        let key = Key::from_parts(CALL, labels(plan, stage));
+        let key = Key::from_parts(BATCH_DURATION, labels(plan, stage));
         let histogram = self.recorder.register_histogram(&key, &METADATA);
         let (handle, recorded) = (self.handle.clone(), AtomicU64::new(0));
         Box::new(move |took: Duration| {
@@ -190,7 +178,7 @@ impl Source {
         let mut text = self.metrics.handle.render();
         // The recorder knows counters of whole numbers only, so seconds are set as gauges; they
         // only grow, and Prometheus must know.
-        for name in [BUSY, WAITING, BLOCKED, CPU] {
+        for name in [BUSY, WAITING, BLOCKED, PROCESS_CPU] {
             text = text.replace(&format!("# TYPE {name} gauge"), &format!("# TYPE {name} counter"));
         }
         text
@@ -234,9 +222,9 @@ impl Source {
             labels.push(Label::new("cause", class.name()));
             self.metrics.counter(DEATHS, labels, processes.died_of(class));
         }
-        self.metrics.gauge(CPU, labels(), processes.cpu.as_secs_f64());
-        self.metrics.gauge(MEMORY, labels(), processes.memory as f64);
-        self.metrics.gauge(PEAK, labels(), processes.peak_memory as f64);
+        self.metrics.gauge(PROCESS_CPU, labels(), processes.cpu.as_secs_f64());
+        self.metrics.gauge(PROCESS_MEMORY, labels(), processes.memory as f64);
+        self.metrics.gauge(PROCESS_PEAK, labels(), processes.peak_memory as f64);
     }
 
     fn read_queue(&self, plan: &Plan, edge: usize) {

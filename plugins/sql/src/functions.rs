@@ -9,9 +9,10 @@ use datafusion_common::{TableReference, plan_err};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
+use crate::aggregate::ApproxTopK;
 use crate::capped::capped;
 
-/// All functions of DataFusion by name and by alias, and nothing else: there are no tables.
+/// All functions of DataFusion by name and by alias, and `approx_top_k`; there are no tables.
 pub(crate) struct Functions {
     scalar: BTreeMap<String, Arc<ScalarUDF>>,
     aggregate: BTreeMap<String, Arc<AggregateUDF>>,
@@ -35,7 +36,9 @@ impl Functions {
             scalar.insert(function.name().to_lowercase(), function);
         }
         let mut aggregate = BTreeMap::new();
-        for function in datafusion_functions_aggregate::all_default_aggregate_functions() {
+        let own = Arc::new(AggregateUDF::new_from_impl(ApproxTopK::new()));
+        let theirs = datafusion_functions_aggregate::all_default_aggregate_functions();
+        for function in theirs.into_iter().chain([own]) {
             // It tells grouping sets apart, which there are none of.
             if function.name() == "grouping" {
                 continue;

@@ -206,6 +206,10 @@ fn aggregate_errors() {
                 "memory: without `group_by` all rows are one group, which is not put on disk (leave it out)",
             ),
             (
+                json!({ "group_by": ["name"], "memory": "10MiB", "every": "1s" }),
+                "memory: groups are not put on disk with `every` (leave it out)",
+            ),
+            (
                 json!({ "group_by": ["name"], "spill": "/tmp", "window": { "time": "cast(1 as timestamp)", "size": "1m" } }),
                 "spill: groups of windows are not put on disk (leave it out)",
             ),

@@ -113,6 +113,12 @@ pub fn cases(_: &World) -> Vec<Case> {
             } }),
         )
         .gives(4, 0),
+        case("the most frequent values", json!({ "group_by": ["size"], "select": {
+            "few": "approx_top_k(text, 2, 3)",
+            "all": "approx_top_k(n % 7, 7)",
+            "some": "approx_top_k(price, 1, 1) FILTER (WHERE n > 5)",
+        } }))
+        .gives(4, 0),
         // Times begin anew in the second half: only those of the last window are not too late.
         Case::new("aggregate", "windows, and rows that come too late", json!({
             "window": { "time": "at", "size": "10s" },
@@ -136,6 +142,53 @@ pub fn cases(_: &World) -> Vec<Case> {
         }))
         .on(&events())
         .gives(14, 1),
+        // Times begin anew in the second half: too late for the first session, which ends where the
+        // row without a time is, and within the second.
+        Case::new("aggregate", "sessions, and rows that come too late", json!({
+            "window": { "time": "at", "gap": "2s" },
+            "select": { "n": "count(*)", "sum": "sum(n)", "some": "max(kind)" },
+        }))
+        .on(&events())
+        .gives(2, 8)
+        .alone(),
+        Case::new("aggregate", "sessions of groups, with late rows in the oldest", json!({
+            "window": { "time": "at", "gap": "3s", "lateness": "1s", "late": "merge" },
+            "group_by": { "some": "n % 8 in (1, 2, 3)" },
+            "select": { "n": "count(*)", "p50": "approx_median(n)", "high": "max(n)", "few": "count(DISTINCT kind)" },
+        }))
+        .on(&events())
+        .gives(9, 1)
+        .alone(),
+        Case::new("aggregate", "sessions of groups in several workers", json!({
+            "window": { "time": "at", "gap": "2s", "lateness": "60s" },
+            "group_by": ["kind"],
+            "select": { "n": "count(*)", "high": "max(n)" },
+        }))
+        .on(&events())
+        .gives(30, 1),
+        Case::new("aggregate", "results so far", json!({
+            "every": "10s",
+            "group_by": ["kind"],
+            "select": { "n": "count(*)", "mean": "avg(price)" },
+        }))
+        .on(&table())
+        .gives(4, 0),
+        Case::new("aggregate", "results so far of windows", json!({
+            "every": "1ms",
+            "window": { "time": "at", "size": "7s", "lateness": "60s" },
+            "group_by": ["kind"],
+            "select": { "n": "count(*)" },
+        }))
+        .on(&events())
+        .gives(14, 1),
+        Case::new("aggregate", "results so far of sessions", json!({
+            "every": "1ms",
+            "window": { "time": "at", "gap": "2s", "lateness": "60s" },
+            "group_by": ["kind"],
+            "select": { "n": "count(*)" },
+        }))
+        .on(&events())
+        .gives(30, 1),
         Case::new("aggregate", "groups of no rows", json!({ "group_by": ["kind"], "select": counts }))
             .with(no_rows())
             .gives(0, 0),

@@ -172,3 +172,18 @@ fn stages_that_keep_keys_and_the_best_rows() {
     );
     assert_eq!(stage(&report, "best").sent.rows, 7000);
 }
+
+#[test]
+fn stages_that_keep_sessions() {
+    // One of fifty rows for each of seven keys; then nothing comes for a while.
+    let report = killed_times(
+        4,
+        20_000,
+        1008,
+        &["{ name: sums, type: aggregate, RUN, with: { group_by: [key], \
+             window: { time: to_timestamp_seconds(n + n / 350 * 20), gap: 15s, lateness: 5s }, \
+             select: { n: max(n), rows: count(*), sum: sum(n) } } }"],
+    );
+    // The last is of 50 rows that come one after the other.
+    assert_eq!(stage(&report, "sums").sent.rows, (20_000 / 350 + 1) * 7);
+}

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod completions;
+pub mod dashboard;
 pub mod demo_site;
 pub mod functions;
 pub mod run;

@@ -166,6 +166,11 @@ impl BoundedGroups {
         }
     }
 
+    /// The groups in memory: all, where nothing bounds them.
+    pub(crate) fn in_memory(&mut self) -> &mut Groups {
+        &mut self.groups
+    }
+
     /// What is in memory. Without groups it is a batch without rows.
     pub(crate) fn state(&mut self, prepared: &Prepared) -> Result<RecordBatch> {
         self.groups.state(prepared)

@@ -26,10 +26,12 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// None where all groups stay in memory: those of windows, and all rows as one group.
+    /// None where all groups stay in memory: those of windows, those of which results so far are told,
+    /// and all rows as one group.
     pub(crate) fn of(options: &AggregateOptions) -> Option<Self> {
         let bytes = options.memory.unwrap_or(STANDARD).0;
-        let bounded = options.window.is_none() && !is_empty(&options.group_by);
+        let keeps = options.window.is_some() || options.every.is_some();
+        let bounded = !keeps && !is_empty(&options.group_by);
         bounded.then(|| Self {
             bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
             spill: options.spill.clone(),
@@ -47,6 +49,7 @@ impl Memory {
         let given = options.memory.map(|_| "memory").or(options.spill.as_ref().map(|_| "spill"));
         let why = match (&options.window, is_empty(&options.group_by)) {
             (Some(_), _) => "groups of windows are not put on disk",
+            _ if options.every.is_some() => "groups are not put on disk with `every`",
             (None, true) => "without `group_by` all rows are one group, which is not put on disk",
             (None, false) => "",
         };

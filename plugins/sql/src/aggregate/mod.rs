@@ -1,14 +1,19 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
 mod bounded;
+mod emissions;
 mod first;
+mod frequent;
 mod groups;
 mod keys;
 mod memory;
 mod merge;
+mod partials;
 mod plan;
 mod quantiles;
 mod rest;
+mod session_stage;
+mod sessions;
 mod sketch;
 mod slot;
 mod spill;
@@ -16,6 +21,7 @@ mod split;
 mod stage;
 mod step;
 mod table;
+mod top_k;
 mod whole;
 mod window;
 mod windowed;
@@ -25,7 +31,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::option::ByteSize;
+use gristmill_stage::option::{ByteSize, Time};
 use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,8 +40,11 @@ use crate::options::{GroupBy, Named, Select};
 use first::FirstStage;
 use groups::Groups;
 use plan::Prepared;
+use session_stage::SessionStage;
 use stage::AggregateStage;
 use step::Step;
+pub(crate) use top_k::ApproxTopK;
+use window::Extent;
 pub use window::{Late, WindowOptions};
 use windowed::WindowedStage;
 
@@ -61,16 +70,24 @@ pub struct AggregateOptions {
     /// `window_end`, which is not part of the window. With several workers, each closes its windows
     /// by the times of its own rows.
     window: Option<WindowOptions>,
+    /// For input that goes on without an end: all results so far are emitted each so often (`10s`),
+    /// and once more at the end. They are of all rows up to then, not only of those since the last
+    /// results; when no row has come since, there are none. Before the other columns there are
+    /// `emitted_at`, the time at which they were due, which is a multiple of `every` since 1970-01-01
+    /// 00:00 UTC, and `is_final`: true of the results at the end and, with `window`, of those of a
+    /// window that is closed, whose `emitted_at` is the time of that. Each worker emits its own groups.
+    every: Option<Time>,
     /// The memory that the groups of one worker may take, about; 256MiB when left out. Beyond it they
     /// are put on disk, and put together at the end of the input, batch by batch. A single group must
-    /// fit into memory. It does not hold for groups of a `window`, nor for all rows as one group.
+    /// fit into memory. It does not hold for groups of a
+    /// `window`, nor with `every`, nor for all rows as one group.
     memory: Option<ByteSize>,
     /// The folder for groups that do not fit into memory; it is made when it is missing. The temporary
     /// folder of the system (`TMPDIR`, `/tmp`) when left out. The files go when the run ends; if the
     /// whole run is killed by SIGKILL they stay, in a folder `gristmill-aggregate-…`.
     spill: Option<PathBuf>,
     /// The most groups that one worker may have. More end the run with an error. When left out there
-    /// is no such bound; for groups of a `window`, all of which stay in memory, it is 10,000,000.
+    /// is no such bound; with `window` or `every`, where all groups stay in memory, it is 10,000,000.
     #[schemars(range(min = 1))]
     max_groups: Option<u64>,
     #[schemars(skip)]
@@ -89,7 +106,7 @@ impl StageSpec for Aggregate {
     const ROLE: Role = Role::Transform;
     const EXAMPLE: &'static str = "name: prices\ntype: aggregate\nwith:\n  group_by: [category]\n  select:\n    n: count(*)\n    mean: avg(price)\n    p95: approx_percentile_cont(price, 0.95)\n";
     const INPUT: &'static str = "any; the expressions name their columns";
-    const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed: the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
+    const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed, and as often as `every` says: when it was emitted, the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
 
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =
@@ -122,14 +139,15 @@ impl StageSpec for Aggregate {
                 return Ok(planned.keyed(columns.iter().cloned()));
             }
             (_, None, Some(name)) => format!("`{name}` goes by the order of all rows"),
-            (Select::Named(_), Some(_), _) => "the groups of its windows are computed by \
+            (Select::Named(_), ..) => "its groups are computed by \
                 expressions; a `map` before it can compute them as columns, and a `group_by` list of \
                 columns can have several workers"
                 .to_owned(),
             _ => "without `group_by` all rows are one group".to_owned(),
         };
         let planned = planned.single(because);
-        match options.window.is_none() && step::by_order(&prepared).is_none() {
+        let goes_on = options.window.is_some() || options.every.is_some();
+        match !goes_on && step::by_order(&prepared).is_none() {
             true => Ok(planned.in_steps(step::steps(input)?)),
             false => Ok(planned),
         }
@@ -142,7 +160,14 @@ impl StageSpec for Aggregate {
         };
         let prepared = Prepared::new(&options, &rows, context.clock().wall())?;
         Ok(match (prepared.window.clone(), &options.step) {
-            (Some(window), _) => Stage::transform(WindowedStage::new(prepared, window, &context)?),
+            (Some(window), _) => match window.extent {
+                Extent::Sliding(sliding) => {
+                    Stage::transform(WindowedStage::new(prepared, window, sliding, &context)?)
+                }
+                Extent::Session(gap) => {
+                    Stage::transform(SessionStage::new(prepared, window, gap, &context)?)
+                }
+            },
             (None, Some(Step::First)) => Stage::transform(FirstStage::new(prepared, &context)?),
             (None, step) => {
                 Stage::transform(AggregateStage::new(prepared, step.is_some(), &context)?)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::Column;
@@ -15,6 +15,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::aggregate::LoweredAggregateBuilder;
 use gristmill_stage::{Error, Result};
 
+use super::emissions::{self, EMITTED, FINAL};
 use super::memory::Memory;
 use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
@@ -38,11 +39,13 @@ pub(crate) struct Prepared {
     pub(crate) key_types: Vec<DataType>,
     /// The aggregates.
     pub(crate) slots: Vec<SlotPlan>,
-    /// Keys and results of the aggregates, as they are before the last step; the bounds of the
-    /// window before them.
+    /// Keys and results of the aggregates, as they are before the last step. Before them, what is
+    /// said of the emission, and the bounds of the window.
     pub(crate) gathered: SchemaRef,
     /// The windows, of which the time is evaluated after all that the groups need.
     pub(crate) window: Option<Window>,
+    /// How often results are emitted while the input goes on.
+    pub(crate) every: Option<Duration>,
     /// What is computed of them for the columns after the keys.
     pub(crate) finals: Vec<Compiled>,
     /// The types of what is evaluated.
@@ -55,8 +58,8 @@ pub(crate) struct Prepared {
     pub(crate) memory: Option<Memory>,
 }
 
-/// So many groups of windows, if nothing else is said.
-const MOST_IN_WINDOWS: u64 = 10_000_000;
+/// So many groups where all stay in memory, if nothing else is said.
+const MOST_IN_MEMORY: u64 = 10_000_000;
 
 impl Prepared {
     pub(crate) fn new(
@@ -69,7 +72,9 @@ impl Prepared {
         let scope = Scope::new(&functions, Arc::clone(input), now)?;
         let window = options.window.as_ref().map(|window| Window::new(window, &scope));
         let window = window.transpose()?;
-        let bounds: Vec<_> = window.iter().flat_map(Window::fields).collect();
+        let every = emissions::period(options.every)?;
+        let emission = every.iter().flat_map(|_| emissions::fields());
+        let bounds: Vec<_> = emission.chain(window.iter().flat_map(Window::fields)).collect();
         let (keys, mut inputs) = keys(&options.group_by, &scope)?;
         check_names(&bounds, &keys, options)?;
         let times = window.iter().map(|window| &window.time);
@@ -111,8 +116,6 @@ impl Prepared {
             fields.push(Arc::new(computed(name, compiled.data_type())));
             finals.push(compiled);
         }
-        let most = if window.is_some() { MOST_IN_WINDOWS } else { u64::MAX };
-        let max_groups = options.max_groups.unwrap_or(most);
         Ok(Self {
             input_types: inputs.iter().map(|input| input.data_type().clone()).collect(),
             inputs,
@@ -121,9 +124,10 @@ impl Prepared {
             slots: slots.into_iter().map(|(slot, _)| slot).collect(),
             gathered,
             window,
+            every,
             finals,
             output: Arc::new(Schema::new(fields)),
-            max_groups: usize::try_from(max_groups).unwrap_or(usize::MAX),
+            max_groups: most_groups(options),
             memory: Memory::of(options),
         })
     }
@@ -132,8 +136,8 @@ impl Prepared {
 impl Prepared {
     /// The columns of the keys and of the results of the aggregates.
     pub(crate) fn results(&self) -> &[FieldRef] {
-        let bounds = if self.window.is_some() { 2 } else { 0 };
-        &self.gathered.fields()[bounds..]
+        let fields = self.gathered.fields();
+        &fields[fields.len() - self.key_types.len() - self.slots.len()..]
     }
 
     /// The columns of the keys.
@@ -148,13 +152,13 @@ fn check_names(bounds: &[FieldRef], keys: &[FieldRef], options: &AggregateOption
     if let Some(key) = keys.iter().find(|key| has(bounds, key.name())) {
         return Err(Error::option(
             "group_by",
-            format!("`{}` is a column of the window", key.name()),
+            format!("`{}` is a column of {}", key.name(), owner(key.name())),
         )
         .help("give it another name"));
     }
     for (name, _) in &options.select.0 {
         let of = if has(bounds, name) {
-            "the window"
+            owner(name)
         } else if has(keys, name) {
             "`group_by`"
         } else {
@@ -167,6 +171,18 @@ fn check_names(bounds: &[FieldRef], keys: &[FieldRef], options: &AggregateOption
         .help("give it another name"));
     }
     Ok(())
+}
+
+/// What a column before those of `group_by` belongs to.
+fn owner(name: &str) -> &'static str {
+    if name == EMITTED || name == FINAL { "`every`" } else { "the window" }
+}
+
+/// The most groups that there may be.
+fn most_groups(options: &AggregateOptions) -> usize {
+    let in_memory = options.window.is_some() || options.every.is_some();
+    let most = options.max_groups.or(in_memory.then_some(MOST_IN_MEMORY));
+    most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
 }
 
 fn check(options: &AggregateOptions) -> Result<()> {

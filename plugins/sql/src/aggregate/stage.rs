@@ -1,28 +1,32 @@
-//! A worker of `aggregate` that emits its groups at the end of the input.
+//! A worker of `aggregate` without windows: it emits its groups at the end of the input, and all that
+//! is known of them each so often before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use gristmill_stage::{BuildContext, Output, Result, Snapshot, Transform};
 
 use super::bounded::BoundedGroups;
+use super::emissions::{Emissions, results_so_far};
 use super::groups::{batch_of, unfit};
 use super::plan::Prepared;
 use super::rest::Rest;
 use crate::evaluate::evaluate;
 
 /// The layout of snapshots: a part [`GROUPS`] with a row per group, its keys and then the states of
-/// the aggregates; or, once the input is at its end, a part [`REST`] with the groups to emit. Parts
-/// [`FILES`] name those on disk.
+/// the aggregates, and parts [`RUNNING`] with results to emit before any more rows; or, once the
+/// input is at its end, a part [`REST`] with those to emit. Parts [`FILES`] name groups on disk.
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const GROUPS: &str = "groups";
 pub(crate) const REST: &str = "rest";
+const RUNNING: &str = "running";
 const FILES: &str = "files";
 
 pub(crate) struct AggregateStage {
     prepared: Prepared,
     groups: BoundedGroups,
+    emissions: Emissions,
     /// Groups that are still to be emitted.
     rest: Rest,
     /// Whether the input is at its end.
@@ -38,7 +42,8 @@ impl AggregateStage {
         let files = parts.iter().filter(|(name, _)| name == FILES).map(|(_, part)| part);
         let groups = BoundedGroups::new(&prepared, context, &files.collect::<Vec<_>>())?;
         let rest = Rest::new(context.batch());
-        let mut stage = Self { prepared, groups, rest, ended: false, merges };
+        let emissions = Emissions::new(prepared.every, context.clock());
+        let mut stage = Self { prepared, groups, emissions, rest, ended: false, merges };
         stage.restore(parts)?;
         Ok(stage)
     }
@@ -48,7 +53,13 @@ impl AggregateStage {
     fn restore(&mut self, parts: &[(String, RecordBatch)]) -> Result<()> {
         for (name, part) in parts {
             match name.as_str() {
-                GROUPS => self.groups.merge(part, &self.prepared)?,
+                GROUPS => {
+                    self.groups.merge(part, &self.prepared)?;
+                    if part.num_rows() > 0 {
+                        self.emissions.changed();
+                    }
+                }
+                RUNNING => self.rest.restore(part, &self.prepared)?,
                 REST => {
                     self.rest.restore(part, &self.prepared)?;
                     self.ended = true;
@@ -63,13 +74,19 @@ impl AggregateStage {
     /// Emits about a batch, after the end of the input.
     fn step(&mut self, out: &mut dyn Output) -> Result<()> {
         if self.rest.is_empty() && !self.groups.is_over() {
-            let (columns, groups) = self.groups.next(&self.prepared)?;
-            if groups > 0 {
-                let schema = Arc::clone(&self.prepared.gathered);
-                self.rest.push(batch_of(schema, columns, groups)?);
+            let (results, rows) = self.groups.next(&self.prepared)?;
+            if rows > 0 {
+                self.push(self.emissions.last(rows), results, rows)?;
             }
         }
         self.rest.emit(&self.prepared, out)
+    }
+
+    /// Adds results, of which `emission` is said, to what is to be emitted.
+    fn push(&mut self, emission: Vec<ArrayRef>, results: Vec<ArrayRef>, rows: usize) -> Result<()> {
+        let columns = emission.into_iter().chain(results).collect();
+        self.rest.push(batch_of(Arc::clone(&self.prepared.gathered), columns, rows)?);
+        Ok(())
     }
 }
 
@@ -86,29 +103,41 @@ impl Transform for AggregateStage {
         if rows == 0 {
             return Ok(());
         }
+        self.emissions.changed();
         self.groups.update(&evaluated.columns, rows, &self.prepared)
     }
 
     fn ready(&self) -> bool {
         // One that goes on from the very end must still be told of it.
-        !self.ended || !self.holding()
+        if self.ended { !self.holding() } else { self.rest.is_empty() }
     }
 
     fn holding(&self) -> bool {
-        self.ended && !(self.rest.is_empty() && self.groups.is_over())
+        !self.rest.is_empty() || self.ended && !self.groups.is_over()
     }
 
     fn wake(&mut self, out: &mut dyn Output) -> Result<()> {
-        if self.ended { self.step(out) } else { Ok(()) }
+        if self.ended {
+            return self.step(out);
+        }
+        if self.rest.is_empty()
+            && let Some(time) = self.emissions.take_due()
+        {
+            let groups = self.groups.in_memory();
+            let (results, rows) = results_so_far(groups, &self.prepared)?;
+            self.push(self.emissions.running(time, rows), results, rows)?;
+        }
+        self.rest.emit(&self.prepared, out)
     }
 
     fn wake_at(&self) -> Option<Duration> {
-        self.holding().then_some(Duration::ZERO)
+        if self.holding() { Some(Duration::ZERO) } else { self.emissions.wake_at() }
     }
 
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         if !self.ended {
             self.groups.end(&self.prepared)?;
+            self.emissions.end();
             self.ended = true;
         }
         self.step(out)
@@ -124,6 +153,7 @@ impl Transform for AggregateStage {
             parts.extend(held.into_iter().map(|part| (REST.to_owned(), part)));
         } else {
             parts.push((GROUPS.to_owned(), self.groups.state(&self.prepared)?));
+            parts.extend(self.rest.parts().map(|part| (RUNNING.to_owned(), part.clone())));
         }
         parts.extend(self.groups.files()?.into_iter().map(|part| (FILES.to_owned(), part)));
         Ok(Snapshot::parts(VERSION, parts))

@@ -23,7 +23,8 @@ pub(crate) const END: &str = "window_end";
 /// A row belongs to so many windows at the most.
 const MOST_AT_ONCE: i64 = 1000;
 
-/// Windows on the time of events.
+/// Windows on the time of events: all of one `size`, or sessions, which are as long as rows come with
+/// less than `gap` between them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WindowOptions {
@@ -31,10 +32,15 @@ pub struct WindowOptions {
     /// without a time is rejected.
     time: Expression,
     /// How long a window is. Windows begin at multiples of `slide` since 1970-01-01 00:00 UTC.
-    size: Time,
+    size: Option<Time>,
     /// How long after one window the next begins. Left out, that is `size`, and each row belongs to
     /// one window. If it is less, windows overlap, and a row belongs to each window around it.
     slide: Option<Time>,
+    /// In place of `size`: a window is a session of one group, which ends when no row of the group
+    /// comes for so long. It begins at its first row and ends this long after its last: rows with so
+    /// much or more between them are of two sessions. A row that comes later and is near enough to two
+    /// makes them one.
+    gap: Option<Time>,
     /// How much later than rows with a greater time a row may come. A window is closed, and its
     /// groups are emitted, when a row has come whose time is this much after its end.
     #[serde(default = "no_lateness")]
@@ -55,7 +61,9 @@ pub enum Late {
     /// It is rejected.
     #[default]
     Reject,
-    /// It counts in the oldest window that is still open.
+    /// It counts, as all rows do, once, as if its time was the earliest that is not too late: in the
+    /// oldest window that is still open. If that is a session, it is one of its own group, which the
+    /// row begins if there is none.
     Merge,
 }
 
@@ -64,10 +72,26 @@ pub enum Late {
 pub(crate) struct Window {
     /// Computes the time.
     pub(crate) time: Compiled,
+    /// How far they reach.
+    pub(crate) extent: Extent,
+    lateness: i64,
+    pub(crate) late: Late,
+}
+
+/// How far windows reach.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extent {
+    /// All equally.
+    Sliding(Sliding),
+    /// Until no row comes for so long.
+    Session(i64),
+}
+
+/// Windows of one size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sliding {
     size: i64,
     slide: i64,
-    lateness: i64,
-    late: Late,
 }
 
 /// Which rows of a batch belong where.
@@ -91,12 +115,89 @@ impl Window {
             return Err(Error::option("window.time", format!("it is a {given}, not a timestamp"))
                 .help("an expression can make one: `cast(time AS timestamp)`, `to_timestamp(seconds)`"));
         };
-        let size = ticks(options.size, *unit, "window.size")?;
-        let slide = match options.slide {
-            Some(slide) => ticks(slide, *unit, "window.slide")?,
+        let lateness = ticks(options.lateness, *unit, "window.lateness")?;
+        let extent = match (options.size, options.gap) {
+            (Some(size), None) => Extent::Sliding(Sliding::new(size, options.slide, *unit)?),
+            (None, Some(gap)) => Extent::Session(session(gap, options.slide, *unit)?),
+            (size, _) => {
+                let (at, message) = match size {
+                    None => ("window", "nothing says how long a window is"),
+                    Some(_) => ("window.gap", "a window cannot have both a `size` and a `gap`"),
+                };
+                return Err(Error::option(at, message).help(
+                    "`size: 1m` makes windows of one length, `gap: 1m` makes sessions, which end \
+                     when no row comes for so long",
+                ));
+            }
+        };
+        Ok(Self { time, extent, lateness, late: options.late })
+    }
+
+    /// The columns for start and end.
+    pub(crate) fn fields(&self) -> [FieldRef; 2] {
+        [START, END].map(|name| Arc::new(computed(name, self.time.data_type())))
+    }
+
+    /// The time up to which rows have come, if the latest was that one.
+    pub(crate) fn watermark(&self, latest: i64) -> i64 {
+        latest.saturating_sub(self.lateness)
+    }
+
+    /// Whether a time is so far off that what is computed of it, with windows of that length, would
+    /// be beyond all times.
+    pub(crate) fn is_far(&self, time: i64, length: i64) -> bool {
+        let margin = length.saturating_mul(2).saturating_add(self.lateness);
+        time < i64::MIN.saturating_add(margin) || time > i64::MAX.saturating_sub(margin)
+    }
+
+    /// Deals rows out to windows of one size. A row is late by what came before it, row by row, so
+    /// that it does not matter which rows come as one batch. `latest` is the greatest time so far.
+    pub(crate) fn assign(
+        &self,
+        sliding: Sliding,
+        times: &PrimitiveArray<Int64Type>,
+        latest: &mut Option<i64>,
+    ) -> Assigned {
+        let Sliding { size, slide } = sliding;
+        let mut assigned = Assigned::default();
+        for (row, time) in (0..).zip(times.iter()) {
+            let Some(time) = time else {
+                assigned.timeless.push(row);
+                continue;
+            };
+            if self.is_far(time, size) {
+                assigned.far.push(row);
+                continue;
+            }
+            let (first, last) = sliding.around(time);
+            let watermark = latest.map_or(i64::MIN, |latest| self.watermark(latest));
+            *latest = Some(latest.map_or(time, |latest| latest.max(time)));
+            if sliding.end(last) > watermark {
+                let mut start = first;
+                while start <= last {
+                    if sliding.end(start) > watermark {
+                        assigned.windows.entry(start).or_default().push(row);
+                    }
+                    start += slide;
+                }
+            } else if self.late == Late::Merge {
+                let open = (watermark - size).div_euclid(slide) + 1;
+                assigned.windows.entry(open * slide).or_default().push(row);
+            } else {
+                assigned.late.push(row);
+            }
+        }
+        assigned
+    }
+}
+
+impl Sliding {
+    fn new(size: Time, slide: Option<Time>, unit: TimeUnit) -> Result<Self> {
+        let size = ticks(size, unit, "window.size")?;
+        let slide = match slide {
+            Some(slide) => ticks(slide, unit, "window.slide")?,
             None => size,
         };
-        let lateness = ticks(options.lateness, *unit, "window.lateness")?;
         if size < 1 {
             return Err(Error::option("window.size", "a window must have a length"));
         }
@@ -116,12 +217,7 @@ impl Window {
                 "{MOST_AT_ONCE} are the most: `slide` is too short for this `size`"
             )));
         }
-        Ok(Self { time, size, slide, lateness, late: options.late })
-    }
-
-    /// The columns for start and end.
-    pub(crate) fn fields(&self) -> [FieldRef; 2] {
-        [START, END].map(|name| Arc::new(computed(name, self.time.data_type())))
+        Ok(Self { size, slide })
     }
 
     /// Where the window that starts there ends.
@@ -129,58 +225,23 @@ impl Window {
         start.saturating_add(self.size)
     }
 
-    /// The time up to which rows have come, if the latest was that one.
-    pub(crate) fn watermark(&self, latest: i64) -> i64 {
-        latest.saturating_sub(self.lateness)
-    }
-
-    /// Deals rows out to windows. A row is late by what came before it, row by row, so that it does
-    /// not matter which rows come as one batch. `latest` is the greatest time so far.
-    pub(crate) fn assign(
-        &self,
-        times: &PrimitiveArray<Int64Type>,
-        latest: &mut Option<i64>,
-    ) -> Assigned {
-        let mut assigned = Assigned::default();
-        for (row, time) in (0..).zip(times.iter()) {
-            let Some(time) = time else {
-                assigned.timeless.push(row);
-                continue;
-            };
-            let Some((first, last)) = self.around(time) else {
-                assigned.far.push(row);
-                continue;
-            };
-            let watermark = latest.map_or(i64::MIN, |latest| self.watermark(latest));
-            *latest = Some(latest.map_or(time, |latest| latest.max(time)));
-            if self.end(last) > watermark {
-                let mut start = first;
-                while start <= last {
-                    if self.end(start) > watermark {
-                        assigned.windows.entry(start).or_default().push(row);
-                    }
-                    start += self.slide;
-                }
-            } else if self.late == Late::Merge {
-                let open = (watermark - self.size).div_euclid(self.slide) + 1;
-                assigned.windows.entry(open * self.slide).or_default().push(row);
-            } else {
-                assigned.late.push(row);
-            }
-        }
-        assigned
-    }
-
-    /// The first and the last start of the windows around a time; none if they are too far off.
-    fn around(&self, time: i64) -> Option<(i64, i64)> {
-        // Far enough from the ends of all time for what is computed of it.
-        let margin = self.size.checked_mul(2)?.checked_add(self.lateness)?;
-        if time < i64::MIN.checked_add(margin)? || time > i64::MAX.checked_sub(margin)? {
-            return None;
-        }
+    /// The first and the last start of the windows around a time.
+    fn around(&self, time: i64) -> (i64, i64) {
         let last = time.div_euclid(self.slide) * self.slide;
         let before = (self.size - 1 - (time - last)).div_euclid(self.slide);
-        Some((last - before * self.slide, last))
+        (last - before * self.slide, last)
+    }
+}
+
+/// The gap between sessions.
+fn session(gap: Time, slide: Option<Time>, unit: TimeUnit) -> Result<i64> {
+    if slide.is_some() {
+        return Err(Error::option("window.slide", "sessions begin with their first row")
+            .help("`slide` goes with `size`, not with `gap`"));
+    }
+    match ticks(gap, unit, "window.gap")? {
+        gap if gap < 1 => Err(Error::option("window.gap", "there must be a gap between sessions")),
+        gap => Ok(gap),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A worker of `aggregate` that emits the groups of a window when it is closed.
+//! A worker of `aggregate` with windows of one size: it emits the groups of each when it is closed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,32 +11,41 @@ use arrow_schema::{DataType, Field, Schema};
 use arrow_select::take::{take, take_record_batch};
 use gristmill_stage::{BuildContext, Error, Output, Result, Snapshot, State, Transform};
 
+use super::emissions::{Emissions, results_so_far};
 use super::groups::{Groups, batch_of, unfit};
 use super::plan::Prepared;
 use super::rest::Rest;
 use super::stage::{GROUPS, REST, VERSION};
-use super::window::{Assigned, START, Window};
+use super::window::{Assigned, START, Sliding, Window};
 use crate::evaluate::evaluate;
 
 /// The part of a snapshot with the greatest time so far. The parts with groups, one for each open
 /// window, have the start of the window before the keys.
-const LATEST: &str = "latest";
+pub(super) const LATEST: &str = "latest";
 
 pub(crate) struct WindowedStage {
     prepared: Prepared,
     window: Window,
+    sliding: Sliding,
     /// The windows that are open, by their start.
     open: BTreeMap<i64, Groups>,
     /// The greatest time of a row so far.
     latest: Option<i64>,
-    /// The groups of closed windows, still to be emitted.
+    emissions: Emissions,
+    /// The groups of closed windows, and results so far, still to be emitted.
     rest: Rest,
 }
 
 impl WindowedStage {
-    pub(crate) fn new(prepared: Prepared, window: Window, context: &BuildContext) -> Result<Self> {
-        let rest = Rest::new(context.batch());
-        let mut stage = Self { prepared, window, open: BTreeMap::new(), latest: None, rest };
+    pub(crate) fn new(
+        prepared: Prepared,
+        window: Window,
+        sliding: Sliding,
+        context: &BuildContext,
+    ) -> Result<Self> {
+        let (open, rest) = (BTreeMap::new(), Rest::new(context.batch()));
+        let emissions = Emissions::new(prepared.every, context.clock());
+        let mut stage = Self { prepared, window, sliding, open, latest: None, emissions, rest };
         if let Some(state) = context.restored().state(VERSION)? {
             stage.restore(state)?;
         }
@@ -53,13 +62,10 @@ impl WindowedStage {
                     if let Some(open) = self.open.get_mut(&start) {
                         open.merge(&groups, &self.prepared)?;
                     }
+                    self.emissions.changed();
                 }
                 REST => self.rest.restore(part, &self.prepared)?,
-                LATEST => {
-                    let column = part.columns().first().ok_or_else(unfit)?;
-                    let times = column.as_primitive_opt::<Int64Type>().ok_or_else(unfit)?;
-                    self.latest = self.latest.into_iter().chain(times.iter().flatten()).max();
-                }
+                LATEST => self.latest = self.latest.max(latest_of(part)?),
                 _ => return Err(unfit()),
             }
         }
@@ -75,6 +81,9 @@ impl WindowedStage {
     }
 
     fn update(&mut self, columns: &[ArrayRef], assigned: BTreeMap<i64, Vec<u32>>) -> Result<()> {
+        if !assigned.is_empty() {
+            self.emissions.changed();
+        }
         for (start, rows) in assigned {
             self.groups(start)?;
             let whole = columns.first().is_some_and(|column| column.len() == rows.len());
@@ -101,24 +110,66 @@ impl WindowedStage {
     /// Closes all windows that end at `watermark` or before.
     fn close(&mut self, watermark: i64) -> Result<()> {
         while let Some(first) = self.open.first_entry()
-            && self.window.end(*first.key()) <= watermark
+            && self.sliding.end(*first.key()) <= watermark
         {
             let (start, mut groups) = first.remove_entry();
-            let (columns, rows) = groups.results(&self.prepared)?;
-            let time = |time: i64| -> Result<ArrayRef> {
-                let times = Int64Array::from_value(time, rows);
-                Ok(arrow_cast::cast(&times, self.window.time.data_type())?)
-            };
-            let bounds = [time(start)?, time(self.window.end(start))?];
-            let columns = bounds.into_iter().chain(columns).collect();
-            self.rest.push(batch_of(Arc::clone(&self.prepared.gathered), columns, rows)?);
+            let (results, rows) = groups.results(&self.prepared)?;
+            self.push(start, self.emissions.last(rows), results, rows)?;
         }
+        Ok(())
+    }
+
+    /// Adds results of the window that starts there, of which `emission` is said, to what is to be
+    /// emitted.
+    fn push(
+        &mut self,
+        start: i64,
+        emission: Vec<ArrayRef>,
+        results: Vec<ArrayRef>,
+        rows: usize,
+    ) -> Result<()> {
+        let time = |time: i64| -> Result<ArrayRef> {
+            let times = Int64Array::from_value(time, rows);
+            Ok(arrow_cast::cast(&times, self.window.time.data_type())?)
+        };
+        let bounds = [time(start)?, time(self.sliding.end(start))?];
+        let columns = emission.into_iter().chain(bounds).chain(results).collect();
+        self.rest.push(batch_of(Arc::clone(&self.prepared.gathered), columns, rows)?);
+        Ok(())
+    }
+
+    /// Adds the results so far of all open windows, which were due at that time.
+    fn push_running(&mut self, time: i64) -> Result<()> {
+        let mut open = std::mem::take(&mut self.open);
+        for (start, groups) in &mut open {
+            let (results, rows) = results_so_far(groups, &self.prepared)?;
+            self.push(*start, self.emissions.running(time, rows), results, rows)?;
+        }
+        self.open = open;
         Ok(())
     }
 }
 
+/// The part of a snapshot with the greatest time so far.
+pub(super) fn latest_part(latest: Option<i64>) -> Result<RecordBatch> {
+    let latest: ArrayRef = Arc::new(Int64Array::from(vec![latest]));
+    Ok(RecordBatch::try_from_iter_with_nullable([(LATEST, latest, true)])?)
+}
+
+/// The time in such a part.
+pub(super) fn latest_of(part: &RecordBatch) -> Result<Option<i64>> {
+    let column = part.columns().first().ok_or_else(unfit)?;
+    let times = column.as_primitive_opt::<Int64Type>().ok_or_else(unfit)?;
+    Ok(times.iter().flatten().max())
+}
+
 /// Rejects rows, if there are any.
-fn reject(rows: &RecordBatch, which: Vec<u32>, why: &str, out: &mut dyn Output) -> Result<()> {
+pub(super) fn reject(
+    rows: &RecordBatch,
+    which: Vec<u32>,
+    why: &str,
+    out: &mut dyn Output,
+) -> Result<()> {
     if which.is_empty() {
         return Ok(());
     }
@@ -144,7 +195,7 @@ impl Transform for WindowedStage {
             return Err(Error::internal("there are no times"));
         };
         let times = arrow_cast::cast(&times, &DataType::Int64)?;
-        let assigned = self.window.assign(times.as_primitive(), &mut self.latest);
+        let assigned = self.window.assign(self.sliding, times.as_primitive(), &mut self.latest);
         let Assigned { windows, late, timeless, far } = assigned;
         reject(&evaluated.rows, late, "window: it came after its windows were closed", out)?;
         reject(&evaluated.rows, timeless, "window.time: there is no time", out)?;
@@ -165,22 +216,26 @@ impl Transform for WindowedStage {
     }
 
     fn wake(&mut self, out: &mut dyn Output) -> Result<()> {
+        if self.rest.is_empty()
+            && let Some(time) = self.emissions.take_due()
+        {
+            self.push_running(time)?;
+        }
         self.rest.emit(&self.prepared, out)
     }
 
     fn wake_at(&self) -> Option<Duration> {
-        self.holding().then_some(Duration::ZERO)
+        if self.holding() { Some(Duration::ZERO) } else { self.emissions.wake_at() }
     }
 
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
+        self.emissions.end();
         self.close(i64::MAX)?;
         self.rest.emit(&self.prepared, out)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let latest: ArrayRef = Arc::new(Int64Array::from(vec![self.latest]));
-        let latest = RecordBatch::try_from_iter_with_nullable([(LATEST, latest, true)])?;
-        let mut parts = vec![(LATEST.to_owned(), latest)];
+        let mut parts = vec![(LATEST.to_owned(), latest_part(self.latest)?)];
         for (start, groups) in &mut self.open {
             let state = groups.state(&self.prepared)?;
             let (schema, columns, rows) = state.into_parts();

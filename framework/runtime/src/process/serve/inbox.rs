@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use event_listener::{Event, EventListener};
 use gristmill_stage::Result;
 use gristmill_wire::{Decoder, FrameReader, HEADER, Limits, Message};
@@ -29,6 +30,34 @@ pub(super) struct Mail {
     pub(super) credit: u64,
     /// The run is gone, or needs this process no more.
     pub(super) over: bool,
+}
+
+/// What stands in front of the mail.
+#[derive(Debug, PartialEq)]
+pub(super) enum Front {
+    /// Rows, which were taken; their number, and the bytes that they took on their way.
+    Rows {
+        number: u64,
+        rows: RecordBatch,
+        bytes: u64,
+    },
+    /// A word of the run, which comes before the rows behind it. It may have come only just now.
+    Word,
+    Nothing,
+}
+
+impl Mail {
+    /// Takes the rows in front. A word stays where it is.
+    pub(super) fn rows(&mut self) -> Front {
+        match self.messages.pop_front() {
+            Some((Message::Batch(number, rows), bytes)) => Front::Rows { number, rows, bytes },
+            Some(word) => {
+                self.messages.push_front(word);
+                Front::Word
+            }
+            None => Front::Nothing,
+        }
+    }
 }
 
 impl Inbox {
@@ -105,5 +134,31 @@ impl Inbox {
     /// Waits until the run needs this process no more.
     pub(super) async fn over(&self) {
         while self.next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::Schema;
+
+    use super::*;
+
+    #[test]
+    fn a_word_keeps_its_place_before_rows() {
+        let rows = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        let mut mail = Mail::default();
+        assert_eq!(mail.rows(), Front::Nothing);
+        let barrier = Message::Barrier { epoch: 3, drained: false };
+        mail.messages.push_back((Message::Batch(1, rows.clone()), 10));
+        mail.messages.push_back((barrier, 1));
+        mail.messages.push_back((Message::Batch(2, rows.clone()), 20));
+        assert_eq!(mail.rows(), Front::Rows { number: 1, rows: rows.clone(), bytes: 10 });
+        // It is for whoever acts on words, however often rows are asked for.
+        assert_eq!(mail.rows(), Front::Word);
+        assert_eq!(mail.rows(), Front::Word);
+        mail.messages.pop_front();
+        assert_eq!(mail.rows(), Front::Rows { number: 2, rows, bytes: 20 });
     }
 }

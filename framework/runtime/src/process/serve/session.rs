@@ -13,7 +13,7 @@ use gristmill_wire::{Called, Commit, Fault, Message, Open, Rejected, Side};
 
 use super::calls::{Calls, nanos};
 use super::commits::{Asked, Commits, Due};
-use super::inbox::Inbox;
+use super::inbox::{Front, Inbox};
 use super::outbox::Outbox;
 use crate::bell::Bell;
 use crate::drive::{Action, Driver, Event, Need, guarded};
@@ -194,16 +194,16 @@ impl Session {
         if !need.input {
             return Ok(None);
         }
-        let next = self.inbox.lock().messages.pop_front();
+        let next = self.inbox.lock().rows();
         match next {
-            Some((Message::Batch(number, rows), bytes)) => {
+            Front::Rows { number, rows, bytes } => {
                 self.outbox.say(&Message::Credit(bytes))?;
                 self.taken = number;
                 self.commits.took();
                 Ok(Some(Event::Batch(rows)))
             }
-            Some((other, _)) => Err(Error::internal(format!("{other:?} in the place of rows"))),
-            None => Ok(self.ended.then_some(Event::InputEnded)),
+            Front::Word => Ok(None),
+            Front::Nothing => Ok(self.ended.then_some(Event::InputEnded)),
         }
     }
 
