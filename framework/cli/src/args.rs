@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gristmill_config::Mode;
 
@@ -42,6 +42,8 @@ Examples:
   # first line of a pipeline, for editors with a YAML language server:
   # yaml-language-server: $schema=gristmill.schema.json")]
     Schema,
+    /// Draw the stages and channels of a pipeline
+    Graph(Graph),
     /// Print a Grafana dashboard for a pipeline, or what Prometheus needs
     Dashboard(Dashboard),
     /// Serve the demo site on its own
@@ -162,6 +164,30 @@ Examples:
 pub struct Functions {
     /// The function to explain
     pub name: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gristmill graph shop.yaml >> README.md             # in a code block of the language mermaid
+  gristmill graph shop.yaml --format dot | dot -Tsvg > shop.svg")]
+pub struct Graph {
+    /// The pipeline; `-` reads it from stdin
+    pub file: String,
+    #[command(flatten)]
+    pub set: Set,
+    /// The language to draw in
+    #[arg(long, value_enum, default_value_t = Drawing::Mermaid)]
+    pub format: Drawing,
+}
+
+/// What draws a graph.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Drawing {
+    /// For Markdown on GitHub, GitLab and elsewhere
+    Mermaid,
+    /// For Graphviz
+    Dot,
 }
 
 #[derive(Debug, clap::Args)]

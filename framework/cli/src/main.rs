@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Stages(stages) => commands::stages::stages(&stages),
         Command::Functions(functions) => commands::functions::functions(&functions),
         Command::Schema => commands::schema::schema(),
+        Command::Graph(graph) => commands::graph::graph(&graph),
         Command::Dashboard(dashboard) => commands::dashboard::dashboard(&dashboard),
         Command::DemoSite(site) => commands::demo_site::demo_site(&site),
         Command::Completions(shell) => commands::completions::completions(&shell),

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod dashboard;
 pub mod demo_site;
 pub mod functions;
+pub mod graph;
 pub mod run;
 pub mod schema;
 pub mod stages;
