@@ -175,7 +175,7 @@ struct GristmillPlan {
    *   "blocks": true                  its calls may wait for something outside
    *   "once": true                    its rows come only once, as those of stdin
    *   "notes": ["line"]               for whoever reads the plan
-   *   "lineage", "passes_only", "takes_hints"   see the Rust crate gristmill-stage */
+   *   "lineage", "passes_only", "takes_hints", "steps"   see the Rust crate gristmill-stage */
   void (*details)(void *handle, struct GristmillText json);
 };
 

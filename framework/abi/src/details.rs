@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gristmill_stage::{Comparison, Lineage, Partitioning, Planned};
+use gristmill_stage::{Comparison, Lineage, Partitioning, Planned, Steps};
 use serde::{Deserialize, Serialize};
 
 /// What a kind plans besides its columns. Keys that are left out mean what they mean in
@@ -39,6 +39,9 @@ pub struct Details {
     pub passes_only: Vec<Comparison>,
     /// See [`Planned::takes_hints`].
     pub takes_hints: bool,
+    /// See [`Planned::steps`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Steps>,
     /// See [`Planned::notes`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -64,6 +67,7 @@ impl Details {
             lineage: planned.lineage,
             passes_only: planned.passes_only,
             takes_hints: planned.takes_hints,
+            steps: planned.steps,
             notes: planned.notes,
         }
     }
@@ -88,6 +92,7 @@ impl Details {
             lineage: self.lineage,
             passes_only: self.passes_only,
             takes_hints: self.takes_hints,
+            steps: self.steps,
             notes: self.notes,
         }
     }
@@ -116,6 +121,10 @@ mod tests {
             .blocks()
             .once()
             .takes_hints()
+            .in_steps(Steps {
+                first: [("step".to_owned(), 1.into())].into_iter().collect(),
+                second: Default::default(),
+            })
             .lineage(Lineage::carries(&schema, ["a"]).makes("b", ["a"]).row_by_row())
             .passes_only([comparison])
             .note("a line");

@@ -86,22 +86,23 @@ fn limit_ends_a_source_without_end() {
 fn a_full_disk_is_a_clear_error_and_is_given_back() {
     let place = Place::new();
     input(&place, 20_000);
-    place.write(
-        "pipeline.yaml",
-        "stages:
-  - { type: read, with: { path: in.jsonl } }
-  - { type: sort, with: { by: n, memory: 1MiB, spill: spill } }
-  - { type: discard }
-",
-    );
-    let command = place.command(&["run", "pipeline.yaml"]);
-    let mut shell = Command::new("bash");
-    // Without the signal, a write that goes too far is an error.
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" run pipeline.yaml"]);
-    shell.arg(command.get_program()).current_dir(place.path()).env("NO_COLOR", "1");
-    let ended = ended(shell.stdin(Stdio::null()).output().unwrap());
-    ended.expect(4).says("rows cannot be spilled to").says("no space left").says("`spill`");
-    assert_eq!(std::fs::read_dir(place.path().join("spill")).unwrap().count(), 0);
+    let sort = "{ type: sort, with: { by: n, memory: 1MiB, spill: spill } }";
+    let groups = "{ type: aggregate, with: { group_by: [n], memory: 1MiB, spill: spill, select: { all: array_agg(n) } } }";
+    for (stage, what) in [(sort, "rows"), (groups, "groups")] {
+        let yaml = format!(
+            "stages:\n  - {{ type: read, with: {{ path: in.jsonl }} }}\n  - {stage}\n  - {{ type: discard }}\n"
+        );
+        place.write("pipeline.yaml", &yaml);
+        let command = place.command(&["run", "pipeline.yaml"]);
+        let mut shell = Command::new("bash");
+        // Without the signal, a write that goes too far is an error.
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" run pipeline.yaml"]);
+        shell.arg(command.get_program()).current_dir(place.path()).env("NO_COLOR", "1");
+        let ended = ended(shell.stdin(Stdio::null()).output().unwrap());
+        let spilled = format!("{what} cannot be spilled to");
+        ended.expect(4).says(&spilled).says("no space left").says("`spill`");
+        assert_eq!(std::fs::read_dir(place.path().join("spill")).unwrap().count(), 0);
+    }
 }
 
 const ROUTES: &str = "stages:

@@ -16,6 +16,7 @@ use crate::pattern::Patterns;
 use crate::plan::{Distribution, Mode, ProcessLimits, ProcessPlan};
 use crate::ports;
 use crate::problem::Problem;
+use crate::steps::{self, Second};
 use crate::suggest::{Suggest, list};
 use crate::words::{ModeWord, RunWords, StageWords};
 
@@ -30,6 +31,8 @@ pub(crate) struct Checked {
     pub(crate) hints: Vec<Comparison>,
     /// How its workers run; none when something is wrong with that.
     pub(crate) run: Option<Run>,
+    /// What comes behind it, if it is the first of two steps.
+    pub(crate) second: Option<Second>,
 }
 
 /// How the workers of a stage run.
@@ -238,6 +241,25 @@ impl Checker<'_> {
             planned.output = Arc::new(Schema::empty());
         }
         let run = settings.and_then(|settings| self.run(stage, settings, &planned, &input));
+        let mut options = options;
+        let second = match run.as_ref().map(|run| run.workers) {
+            Some(workers @ 2..) if planned.steps.is_some() => {
+                let divided =
+                    steps::divide(kind.as_ref(), &options.value, &input, &planned, workers);
+                match divided {
+                    Ok((first, second)) => {
+                        options.value = first;
+                        Some(second)
+                    }
+                    Err(error) => {
+                        let problem = self.of_kind(&options, &error, &input);
+                        self.problems.push(problem);
+                        return None;
+                    }
+                }
+            }
+            _ => None,
+        };
         // What comes out may depend on what was left out.
         let (offered, hints) = (Arc::clone(&planned.output), Vec::new());
         (!options.lacking).then_some(Checked {
@@ -247,6 +269,7 @@ impl Checker<'_> {
             offered,
             hints,
             run,
+            second,
         })
     }
 
@@ -325,8 +348,8 @@ impl Checker<'_> {
         };
         let marks =
             Marks { workers: place("run", "workers"), distribute: place("channel", "distribute") };
-        let decided =
-            distribute::decide(&stage.name, asked.clone(), &planned.partitioning, workers, &marks);
+        let needs = steps::needs(planned);
+        let decided = distribute::decide(&stage.name, asked.clone(), needs, workers, &marks);
         let found = match (&asked, &decided) {
             (Some(asked), _) => {
                 distribute::check_columns(asked, input, marks.distribute, self.suggest)
@@ -338,7 +361,7 @@ impl Checker<'_> {
         self.problems.extend(found);
         // With `broadcast`, each worker adds its own rows to the result.
         let scales = asked != Some(Distribution::Broadcast)
-            && distribute::decide(&stage.name, asked, &planned.partitioning, 2, &marks).is_ok();
+            && distribute::decide(&stage.name, asked, needs, 2, &marks).is_ok();
         match decided {
             Ok(distribution) => fits.then_some(Run {
                 mode,

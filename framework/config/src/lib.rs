@@ -42,6 +42,7 @@ mod scalar;
 mod secrets;
 mod source;
 mod span;
+mod steps;
 mod suggest;
 mod variables;
 mod walk;

@@ -18,6 +18,7 @@ use crate::plan::{
 };
 use crate::problem::{Problem, Problems};
 use crate::span::Span;
+use crate::steps;
 use crate::suggest::Suggest;
 use crate::words::{ModeWord, RejectedWords};
 use crate::{Secrets, Source, Variables};
@@ -126,7 +127,9 @@ fn assemble(
             Some((checked, run))
         })
         .collect::<Option<_>>()?;
-    let ids = ids(graph, checked.len())?;
+    // Of each stage in the order of the file, the one in the plan that its rows come out of.
+    let mut ends: Vec<StageId> = vec![0; checked.len()];
+    let names: Vec<&str> = document.stages.iter().map(|stage| stage.name.as_str()).collect();
     let mut edges = Vec::new();
     let mut stages: Vec<StagePlan> = Vec::with_capacity(graph.order.len());
     for index in graph.order.iter().copied() {
@@ -136,7 +139,7 @@ fn assemble(
         let to = stages.len();
         let mut inputs = Vec::new();
         for wire in graph.inputs.get(index)? {
-            let from = *ids.get(wire.stage)?;
+            let from = *ends.get(wire.stage)?;
             let feeding = stages.get_mut(from)?;
             let port = wire.port.as_ref().and_then(|port| place(&feeding.ports, port));
             let schema: SchemaRef = Arc::clone(&feeding.output);
@@ -151,7 +154,13 @@ fn assemble(
                 distribution: run.distribution.clone(),
             });
         }
+        let second = checked.second.take();
         stages.push(stage(declared, checked, run, inputs, document.batch)?);
+        if let Some(second) = second {
+            let bound = bound(words.channel.rows, words.channel.bytes, document.channel);
+            steps::add(second, &names, bound, &mut stages, &mut edges);
+        }
+        *ends.get_mut(index)? = stages.len() - 1;
     }
     clamp_batches(&mut stages, &edges);
     let name = document.name.unwrap_or_else(|| source.stem());
@@ -178,6 +187,7 @@ fn stage(
     let planned = &mut checked.planned;
     Some(StagePlan {
         name: declared.name.clone(),
+        second: false,
         kind: kind.name().to_owned(),
         role: kind.role(),
         options: checked.options.take(),
@@ -208,15 +218,6 @@ fn stage(
 /// Where an output is among those of its stage.
 fn place(ports: &[String], port: &str) -> Option<usize> {
     ports.iter().position(|name| name == port)
-}
-
-/// For each stage in the order of the file, its place in the order of the plan.
-fn ids(graph: &Graph, stages: usize) -> Option<Vec<StageId>> {
-    let mut ids: Vec<StageId> = vec![0; stages];
-    for (id, index) in graph.order.iter().enumerate() {
-        *ids.get_mut(*index)? = id;
-    }
-    Some(ids)
 }
 
 /// A batch should fit into every queue that it goes into.

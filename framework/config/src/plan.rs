@@ -40,6 +40,8 @@ pub type PoolId = usize;
 pub struct StagePlan {
     /// Its name; unique in the pipeline.
     pub name: String,
+    /// Whether it is the second of two steps: its words are those of the stage before it.
+    pub second: bool,
     /// The kind, as the registry knows it.
     pub kind: String,
     /// Where it stands.

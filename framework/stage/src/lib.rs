@@ -43,7 +43,7 @@ pub use lineage::Lineage;
 pub use program::Program;
 pub use registry::Registry;
 pub use snapshot::{Snapshot, State};
-pub use spec::{Partitioning, Planned, Role, StageSpec};
+pub use spec::{Partitioning, Planned, Role, StageSpec, Steps};
 pub use traits::{Next, Output, Source, Stage, Transform};
 
 pub use {arrow_array, arrow_schema, schemars, serde, serde_json};

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{BuildContext, Comparison, Lineage, Result, Stage};
 
@@ -94,8 +96,29 @@ pub struct Planned {
     /// Whether it makes use of such comparisons of its own columns, so that rows which make no
     /// difference further on need not be read ([`BuildContext::hints`]).
     pub takes_hints: bool,
+    /// How two stages of its kind do what it does, where only one worker can do it.
+    pub steps: Option<Steps>,
     /// Lines for whoever reads the plan.
     pub notes: Vec<String>,
+}
+
+/// Two stages of one kind that together do what one does: any worker of the first may take any row,
+/// and the second puts together what they have made of theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steps {
+    /// What the options of the first have besides those of the whole.
+    pub first: Map<String, Value>,
+    /// What the options of the second have besides those of the whole.
+    pub second: Map<String, Value>,
+}
+
+impl Steps {
+    /// The options of one of the two.
+    pub fn options(whole: &Value, more: &Map<String, Value>) -> Value {
+        let mut options = whole.as_object().cloned().unwrap_or_default();
+        options.extend(more.clone());
+        Value::Object(options)
+    }
 }
 
 /// How rows must be dealt out to several workers of a stage so that its result is right.
@@ -124,6 +147,7 @@ impl Planned {
             lineage: None,
             passes_only: Vec::new(),
             takes_hints: false,
+            steps: None,
             notes: Vec::new(),
         }
     }
@@ -152,6 +176,14 @@ impl Planned {
     #[must_use]
     pub fn single(mut self, because: impl Into<String>) -> Self {
         self.partitioning = Partitioning::Single(because.into());
+        self
+    }
+
+    /// There can be only one worker, but two [steps](Steps) can do its work with several. The kind is
+    /// planned with the options of each: the first must have [`Partitioning::Any`].
+    #[must_use]
+    pub fn in_steps(mut self, steps: Steps) -> Self {
+        self.steps = Some(steps);
         self
     }
 

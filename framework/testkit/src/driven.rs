@@ -175,6 +175,18 @@ impl Driven {
         }
     }
 
+    /// Whether nothing can happen to a stage that was just built: it takes no input, so that it does
+    /// not hear of the end of it either, and nothing wakes it.
+    pub(crate) fn is_stuck(&self) -> bool {
+        match &self.stage {
+            Stage::Source(_) => false,
+            Stage::Transform(stage) => {
+                let asleep = !stage.holding() && stage.wake_at().is_none();
+                asleep && !stage.ready() && !stage.done()
+            }
+        }
+    }
+
     /// What the stage would go on from.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Lineage, Partitioning, Planned, Role};
+use gristmill_stage::{Lineage, Partitioning, Planned, Role, Steps};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -84,6 +84,10 @@ pub struct Answer {
     /// The input columns that go out as they are, under the same name, if they come in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub passes: Vec<String>,
+    /// How two stages of the kind do what it does, where only one worker can do it: what the options of
+    /// each have besides those of the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Steps>,
     /// Lines for whoever reads the plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -108,6 +112,7 @@ impl Answer {
             once: planned.once,
             needs: None,
             passes: Vec::new(),
+            steps: planned.steps.clone(),
             notes: planned.notes.clone(),
         }
     }
@@ -132,6 +137,7 @@ impl Answer {
             holds: self.holds,
             blocks: self.blocks,
             once: self.once,
+            steps: self.steps,
             notes: self.notes,
             ..Planned::emits(output)
         }

@@ -71,7 +71,7 @@ impl Product {
             Addresses::Templates(urls) => urls.as_slice(),
             _ => &[],
         };
-        if urls.is_empty() && program.vars.is_empty() {
+        if urls.len() <= 1 && program.vars.is_empty() && rows.only_numbers() {
             match program.numbers {
                 Some(numbers) => rows.numbers((position..position + count).map(|i| numbers.at(i))),
                 None => rows.numbers((position..position + count).map(|i| i as i64 + 1)),

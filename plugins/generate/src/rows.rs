@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{MapBuilder, StringBuilder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use gristmill_stage::{BatchTarget, Result};
 
@@ -15,15 +15,18 @@ pub(crate) struct Rows {
     schema: SchemaRef,
     most: usize,
     bytes: usize,
+    /// The numbers, also where they are no column: they say how many rows there are.
     n: Vec<i64>,
-    vars: Vec<StringBuilder>,
+    numbered: bool,
+    /// The variables; none for one that nobody wants.
+    vars: Vec<Option<StringBuilder>>,
     requests: Option<Requests>,
 }
 
-/// The columns of requests.
+/// The columns of requests that are wanted.
 struct Requests {
-    url: StringBuilder,
-    method: StringBuilder,
+    url: Option<StringBuilder>,
+    method: Option<StringBuilder>,
     headers: Option<MapBuilder<StringBuilder, StringBuilder>>,
     body: Option<StringBuilder>,
     scratch: String,
@@ -31,21 +34,22 @@ struct Requests {
 
 impl Rows {
     pub(crate) fn new(program: &Program, schema: SchemaRef, target: BatchTarget) -> Self {
-        let request = &program.request;
-        let requests = (program.addresses != Addresses::None).then(|| Requests {
-            url: StringBuilder::new(),
-            method: StringBuilder::new(),
-            headers: request
-                .headers
-                .as_ref()
-                .map(|_| MapBuilder::new(None, StringBuilder::new(), StringBuilder::new())),
-            body: request.body.as_ref().map(|_| StringBuilder::new()),
+        let wanted = |name: &str| schema.column_with_name(name).is_some();
+        let text = |name: &str| wanted(name).then(StringBuilder::new);
+        let request = ["url", "method", "headers", "body"].into_iter().any(wanted);
+        let requests = (program.addresses != Addresses::None && request).then(|| Requests {
+            url: text("url"),
+            method: text("method"),
+            headers: wanted("headers")
+                .then(|| MapBuilder::new(None, StringBuilder::new(), StringBuilder::new())),
+            body: text("body"),
             scratch: String::new(),
         });
         // Texts are addressed with 31 bits, so however large batches may be, these stay below.
         let most = target.bytes.clamp(1, 1 << 30);
-        let vars = program.vars.iter().map(|_| StringBuilder::new()).collect();
-        Self { schema, most, bytes: 0, n: Vec::new(), vars, requests }
+        let vars = program.vars.iter().map(|(name, _)| text(name)).collect();
+        let numbered = wanted("n");
+        Self { schema, most, bytes: 0, n: Vec::new(), numbered, vars, requests }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -55,6 +59,11 @@ impl Rows {
     /// Whether the batch has as many rows, or as many bytes, as it should have.
     pub(crate) fn full(&self, rows: usize) -> bool {
         self.n.len() >= rows || self.bytes >= self.most
+    }
+
+    /// Whether rows have nothing but numbers.
+    pub(crate) fn only_numbers(&self) -> bool {
+        self.requests.is_none() && self.vars.iter().all(Option::is_none)
     }
 
     /// Adds rows that have only numbers.
@@ -67,8 +76,10 @@ impl Rows {
         self.n.push(n);
         self.bytes += 8;
         for (column, cell) in self.vars.iter_mut().zip(cells.iter().skip(1)) {
-            self.bytes += 4 + cell.raw.len();
-            column.append_value(&cell.raw);
+            if let Some(column) = column {
+                self.bytes += 4 + cell.raw.len();
+                column.append_value(&cell.raw);
+            }
         }
     }
 
@@ -82,10 +93,13 @@ impl Rows {
         let Some(columns) = &mut self.requests else {
             return Ok(());
         };
-        columns.scratch.clear();
-        template.render(cells, &mut columns.scratch);
-        columns.url.append_value(&columns.scratch);
-        self.bytes += columns.scratch.len() + columns.rest(request, cells)?;
+        if let Some(url) = &mut columns.url {
+            columns.scratch.clear();
+            template.render(cells, &mut columns.scratch);
+            url.append_value(&columns.scratch);
+            self.bytes += columns.scratch.len();
+        }
+        self.bytes += columns.rest(request, cells)?;
         Ok(())
     }
 
@@ -94,8 +108,11 @@ impl Rows {
         let Some(columns) = &mut self.requests else {
             return Ok(());
         };
-        columns.url.append_value(url);
-        self.bytes += url.len() + columns.rest(request, cells)?;
+        if let Some(column) = &mut columns.url {
+            column.append_value(url);
+            self.bytes += url.len();
+        }
+        self.bytes += columns.rest(request, cells)?;
         Ok(())
     }
 
@@ -103,27 +120,31 @@ impl Rows {
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
         self.bytes = 0;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        columns.push(Arc::new(Int64Array::from(std::mem::take(&mut self.n))));
-        columns.extend(self.vars.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
-        if let Some(requests) = &mut self.requests {
-            columns.push(Arc::new(requests.url.finish()));
-            columns.push(Arc::new(requests.method.finish()));
-            if let Some(headers) = &mut requests.headers {
-                columns.push(Arc::new(headers.finish()));
-            }
-            if let Some(body) = &mut requests.body {
-                columns.push(Arc::new(body.finish()));
-            }
+        let n = std::mem::take(&mut self.n);
+        let rows = RecordBatchOptions::new().with_row_count(Some(n.len()));
+        if self.numbered {
+            columns.push(Arc::new(Int64Array::from(n)));
         }
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        let vars = self.vars.iter_mut().flatten();
+        columns.extend(vars.map(|column| Arc::new(column.finish()) as ArrayRef));
+        if let Some(Requests { url, method, headers, body, .. }) = &mut self.requests {
+            columns.extend(url.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
+            columns.extend(method.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
+            columns.extend(headers.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
+            columns.extend(body.as_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
+        }
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &rows)?)
     }
 }
 
 impl Requests {
     /// Adds what is not the address; says how many bytes that was.
     fn rest(&mut self, request: &Request, cells: &[Cell]) -> Result<usize> {
-        self.method.append_value(&request.method);
-        let mut bytes = 8 + request.method.len();
+        let mut bytes = 0;
+        if let Some(method) = &mut self.method {
+            method.append_value(&request.method);
+            bytes += 8 + request.method.len();
+        }
         if let (Some(column), Some(headers)) = (&mut self.headers, &request.headers) {
             for (name, value) in headers {
                 self.scratch.clear();

@@ -1,7 +1,9 @@
 //! `generate` as a kind of stage.
 
+use std::sync::Arc;
+
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BuildContext, Planned, Result, Role, Stage, StageSpec};
+use gristmill_stage::{BuildContext, Lineage, Planned, Result, Role, Stage, StageSpec};
 
 use crate::options::{Options, VarOption};
 use crate::product::Product;
@@ -39,7 +41,10 @@ with:
 
     fn plan(options: &Options, _input: Option<&SchemaRef>) -> Result<Planned> {
         let program = Program::new(options)?;
-        let planned = Planned::emits(program.schema());
+        let schema = program.schema();
+        let names = schema.fields().iter().map(|field| field.name());
+        let lineage = names.fold(Lineage::new(), |lineage, name| lineage.makes(name, [""; 0]));
+        let planned = Planned::emits(Arc::clone(&schema)).lineage(lineage);
         let mut planned = match (program.total()?, &program.addresses) {
             (Some(1), _) => planned.note("makes 1 row"),
             (Some(total), _) => planned.note(format!("makes {total} rows")),

@@ -113,7 +113,8 @@ impl<R: Rank> Transform for Keeping<R> {
     }
 
     fn ready(&self) -> bool {
-        matches!(self.state, Held::Best(_))
+        // One that goes on from the very end must still be told of it.
+        !self.holding()
     }
 
     fn holding(&self) -> bool {

@@ -275,7 +275,8 @@ impl Transform for Sorting {
     }
 
     fn ready(&self) -> bool {
-        matches!(self.phase, Phase::Taking(_))
+        // One that goes on from the very end must still be told of it.
+        matches!(self.phase, Phase::Taking(_) | Phase::Over)
     }
 
     fn holding(&self) -> bool {
@@ -291,7 +292,7 @@ impl Transform for Sorting {
     }
 
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
-        if self.ready() {
+        if matches!(self.phase, Phase::Taking(_)) {
             self.begin()?;
         }
         self.step(out)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arrow_array::{ArrayRef, RecordBatch, new_empty_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, new_empty_array};
 use gristmill_stage::{Output, Result};
 
 use crate::columns::{alone, joined, shares_values};
@@ -45,6 +45,12 @@ pub(crate) fn evaluate(
     let Parts { good, bad, .. } = parts;
     reject(&batch, bad, out)?;
     join(&batch, expressions, &good)
+}
+
+/// The bytes of these columns, without what they share with other rows.
+pub(crate) fn bytes_of(columns: &[ArrayRef]) -> usize {
+    let bytes = columns.iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+    bytes.sum()
 }
 
 fn columns(expressions: &[Compiled], batch: &RecordBatch) -> Result<Vec<ArrayRef>, String> {

@@ -16,7 +16,7 @@ use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
-    StringArray, StringViewArray, StructArray,
+    StringArray, StringViewArray, StructArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema};
 use common::{Collected, batch, build, finish, plan, run};
@@ -330,6 +330,31 @@ fn zeros_and_nans_are_one_key_each_also_inside() {
         let out = run("aggregate", options.clone(), &batches);
         assert_eq!(out.rows(), ["{l: [0.0], w: a}|2", "{l: [NaN], w: b}|2", "{l: [1.0], w: b}|1"]);
     }
+}
+
+#[test]
+fn a_sum_that_does_not_fit_rejects_its_group() {
+    let most = i64::MAX;
+    let input = batch([
+        ("k", Arc::new(StringArray::from(vec!["a", "a", "b", "b", "b", "c"])) as ArrayRef),
+        ("v", Arc::new(Int64Array::from(vec![most, 1, most, 1, -5, -7]))),
+        ("u", Arc::new(UInt64Array::from(vec![u64::MAX - 1, 1, 1, 2, 3, 4]))),
+    ]);
+    let run = |text: &str| {
+        let options = json!({ "group_by": ["k"], "select": { "x": text } });
+        run("aggregate", options, &[input.slice(0, 4), input.slice(4, 2)])
+    };
+    let out = run("sum(v)");
+    // What is in between may be larger.
+    assert_eq!(out.rows(), ["b|9223372036854775803", "c|-7"]);
+    let [rejected] = &out.rejects()[..] else { panic!("{:?}", out.rejects()) };
+    assert!(rejected.starts_with("a|9223372036854775808 <- select.x: "), "{rejected}");
+    assert!(rejected.contains("Int64"), "{rejected}");
+    let out = run("sum(DISTINCT v) + 1");
+    assert_eq!(out.rows(), ["b|9223372036854775804", "c|-6"]);
+    assert_eq!(out.rejected.len(), 1);
+    assert_eq!(run("sum(u)").rows(), ["a|18446744073709551615", "b|6", "c|4"]);
+    assert_eq!(run("sum(v) FILTER (WHERE u > 3)").rows(), ["a|9223372036854775807", "b|∅", "c|-7"]);
 }
 
 #[test]

@@ -198,6 +198,22 @@ fn aggregate_errors() {
                 "max_groups: there must be room for one group at least",
             ),
             (
+                json!({ "group_by": ["name"], "memory": "100KiB" }),
+                "memory: 100KiB are too few to gather groups in (at least 1MiB)",
+            ),
+            (
+                json!({ "select": { "n": "count(*)" }, "memory": "10MiB" }),
+                "memory: without `group_by` all rows are one group, which is not put on disk (leave it out)",
+            ),
+            (
+                json!({ "group_by": ["name"], "memory": "10MiB", "every": "1s" }),
+                "memory: groups are not put on disk with `every` (leave it out)",
+            ),
+            (
+                json!({ "group_by": ["name"], "spill": "/tmp", "window": { "time": "cast(1 as timestamp)", "size": "1m" } }),
+                "spill: groups of windows are not put on disk (leave it out)",
+            ),
+            (
                 json!({ "group_by": { "k": "count(*)" }, "select": { "n": "count(*)" } }),
                 "group_by.k: `count` gathers many rows, but this expression sees one row at a time (use it in an `aggregate` stage, under `select`)",
             ),

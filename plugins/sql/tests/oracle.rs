@@ -1,5 +1,5 @@
 //! Random queries over random tables give what an interpreter gives that knows no columns: in one
-//! batch or in several, stopped and restored, and put together of the states of several workers.
+//! batch or in several, stopped and restored, put together of the states of several workers, and in two steps.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use common::{Collected, batch, build, finish};
-use gristmill_stage::{Snapshot, State};
+use common::{Collected, batch, build, finish, plan};
+use gristmill_stage::{Snapshot, State, Steps};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
@@ -218,20 +218,58 @@ fn aggregate(query: &Query, rows: &[Row], workers: usize, size: usize, stop: boo
     lines
 }
 
+/// As a plan does it with several workers: in two steps.
+fn in_steps(query: &Query, rows: &[Row], workers: usize, size: usize, stop: bool) -> Vec<String> {
+    let (whole, all) = (query.options(), table(rows));
+    let steps = plan("aggregate", &whole, &all.schema()).unwrap().steps.unwrap();
+    let first = Steps::options(&whole, &steps.first);
+    let second = Steps::options(&whole, &steps.second);
+    let states = plan("aggregate", &first, &all.schema()).unwrap().output;
+    let gather = |snapshot| build("aggregate", &first, &all.schema(), snapshot, 5).unwrap();
+    let mut stages: Vec<_> = (0..workers).map(|_| gather(Snapshot::Stateless)).collect();
+    let mut between = Collected::default();
+    for (number, start) in (0..rows.len()).step_by(size).enumerate() {
+        let stage = &mut stages[number % workers];
+        stage.process(all.slice(start, size.min(rows.len() - start)), &mut between).unwrap();
+        if stop {
+            let snapshot = stage.snapshot().unwrap();
+            *stage = gather(snapshot);
+        }
+    }
+    stages.iter_mut().for_each(|stage| finish(stage.as_mut(), &mut between).unwrap());
+    assert!(between.rejects().is_empty(), "{:?}", between.rejects());
+    let merge = |snapshot| build("aggregate", &second, &states, snapshot, 5).unwrap();
+    let mut last = merge(Snapshot::Stateless);
+    let mut out = Collected::default();
+    for batch in between.emitted {
+        assert_eq!(batch.schema(), states);
+        last.process(batch, &mut out).unwrap();
+        if stop {
+            let snapshot = last.snapshot().unwrap();
+            last = merge(snapshot);
+        }
+    }
+    finish(last.as_mut(), &mut out).unwrap();
+    let mut lines = out.rows();
+    lines.sort();
+    lines
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 350, ..ProptestConfig::default() })]
 
     #[test]
     fn as_row_by_row(
         query in query(),
         rows in prop::collection::vec(row(), 0..60),
         size in 1..20_usize,
-        workers in 2..4_usize,
+        workers in 1..5_usize,
         stop in any::<bool>(),
     ) {
         let expected = query.interpret(&rows);
         prop_assert_eq!(&aggregate(&query, &rows, 1, 100, false), &expected, "{}", query.options());
         prop_assert_eq!(&aggregate(&query, &rows, 1, size, stop), &expected, "{}", query.options());
         prop_assert_eq!(&aggregate(&query, &rows, workers, size, stop), &expected, "{}", query.options());
+        prop_assert_eq!(&in_steps(&query, &rows, workers, size, stop), &expected, "{}", query.options());
     }
 }

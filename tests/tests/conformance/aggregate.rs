@@ -76,13 +76,24 @@ pub fn cases(_: &World) -> Vec<Case> {
             json!({ "group_by": ["n", "kind"], "select": { "rows": "count(*)", "sum": "sum(price)" } }),
         )
         .gives(60, 0),
+        case(
+            "groups that do not fit into memory",
+            json!({ "group_by": ["n"], "memory": "1MiB", "select": {
+                "rows": "count(*)",
+                "long": "array_agg(repeat(kind, 20000)) FILTER (WHERE new)",
+                "high": "max(repeat(coalesce(text, 'none'), 5000))",
+            } }),
+        )
+        .gives(60, 0),
         case("groups without aggregates", json!({ "group_by": ["kind", "new"] }))
             // Both follow from n % 12, which has twelve values; four of them fall on others' groups.
             .gives(8, 0),
         case("all rows as one group", json!({ "select": many() }))
             .gives(1, 0)
-            .alone()
             .refuses(&["Dictionary"]),
+        case("all rows as one group, in their order", json!({ "select": { "all": "array_agg(n)" } }))
+            .gives(1, 0)
+            .alone(),
         case(
             "computed keys, and rows that fail",
             json!({
@@ -92,8 +103,7 @@ pub fn cases(_: &World) -> Vec<Case> {
         )
         // "soon" is no time: 20 rows. Without a time there are the bands 0, 1, 2 and null, in each of
         // the months also 3.
-        .gives(14, 20)
-        .alone(),
+        .gives(14, 20),
         case(
             "quantiles, with weights and of few centroids",
             json!({ "group_by": ["kind"], "select": {
@@ -184,8 +194,7 @@ pub fn cases(_: &World) -> Vec<Case> {
             .gives(0, 0),
         Case::new("aggregate", "no rows as one group", json!({ "select": counts }))
             .with(no_rows())
-            .gives(1, 0)
-            .alone(),
+            .gives(1, 0),
     ]
 }
 

@@ -146,6 +146,20 @@ fn stages_that_keep_rows_on_disk() {
 }
 
 #[test]
+fn stages_that_keep_groups_on_disk() {
+    let spill = tempfile::tempdir().unwrap();
+    let sums = format!(
+        "{{ type: aggregate, RUN, with: {{ group_by: [text, n], memory: 1MiB, spill: '{}', \
+           select: {{ rows: count(*), texts: 'array_agg(text)' }} }} }}",
+        spill.path().display()
+    );
+    let report = killed_times(4, 20_000, 1007, &[&sums]);
+    assert_eq!(stage(&report, "aggregate").sent.rows, 20_000);
+    let left = std::fs::read_dir(spill.path()).unwrap().count();
+    assert_eq!(left, 0, "folders stayed");
+}
+
+#[test]
 fn stages_that_keep_keys_and_the_best_rows() {
     let report = killed_times(
         4,

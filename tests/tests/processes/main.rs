@@ -18,3 +18,4 @@ mod mill;
 mod programs;
 #[path = "../../../plugins/databases/tests/common/server.rs"]
 mod server;
+mod steps;

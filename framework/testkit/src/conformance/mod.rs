@@ -18,6 +18,7 @@
 //!
 //! All that is random follows from a seed that is named in the failure, so a failure comes again.
 
+mod deal;
 mod dice;
 mod inputs;
 pub(crate) mod narrow;

@@ -1,15 +1,13 @@
 //! One run of a kind, in one of several ways, and what it showed.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use arrow_select::take::take_record_batch;
-use gristmill_stage::{BatchTarget, Error, Kind, Partitioning, Result, Snapshot};
+use gristmill_stage::{BatchTarget, Error, Kind, Result, Snapshot};
 use serde_json::Value;
 
 use crate::collected::Collected;
 use crate::conformance::Settings;
+use crate::conformance::deal::{in_turn, shares};
 use crate::conformance::dice::Dice;
 use crate::conformance::narrow::{Narrow, project};
 use crate::driven::{Driven, unpanicked};
@@ -135,8 +133,15 @@ impl Runner<'_> {
             stage.committed(epoch)?;
         }
         all.append(stage.into_collected());
-        self.build(&harness.clone().with_restored(snapshot))
-            .map_err(|e| e.context("cannot be built from its snapshot"))
+        let restored = self
+            .build(&harness.clone().with_restored(snapshot))
+            .map_err(|e| e.context("cannot be built from its snapshot"))?;
+        if restored.is_stuck() {
+            let text = "goes on from a snapshot in which it takes nothing, not even the end of its \
+                        input, and holds nothing";
+            return Err(Error::internal(text));
+        }
+        Ok(restored)
     }
 
     /// A run on several workers, or `None` if there can be only one.
@@ -146,15 +151,12 @@ impl Runner<'_> {
         target: BatchTarget,
         workers: usize,
     ) -> Result<Option<Seen>> {
-        let shares = match self.kind.plan(self.options, self.schema.as_ref())?.partitioning {
-            Partitioning::Single(_) => return Ok(None),
-            Partitioning::Any => {
-                let turn = |worker: usize| {
-                    batches.iter().skip(worker).step_by(workers).cloned().collect::<Vec<_>>()
-                };
-                (0..workers).map(turn).collect()
-            }
-            Partitioning::Keyed(columns) => by_key(batches, &columns, workers)?,
+        let planned = self.kind.plan(self.options, self.schema.as_ref())?;
+        if let Some(steps) = &planned.steps {
+            return self.in_steps(steps, batches, target, workers).map(Some);
+        }
+        let Some(shares) = shares(planned.partitioning, batches, workers)? else {
+            return Ok(None);
         };
         let mut all = Collected::default();
         for (worker, share) in shares.into_iter().enumerate() {
@@ -164,6 +166,41 @@ impl Runner<'_> {
             all.append(stage.into_collected());
         }
         self.seen(all).map(Some)
+    }
+
+    /// A run in two steps: on several workers, and on those that put together what these made.
+    fn in_steps(
+        &self,
+        steps: &gristmill_stage::Steps,
+        batches: &[RecordBatch],
+        target: BatchTarget,
+        workers: usize,
+    ) -> Result<Seen> {
+        let first = gristmill_stage::Steps::options(self.options, &steps.first);
+        let second = gristmill_stage::Steps::options(self.options, &steps.second);
+        let mut all = Collected::default();
+        for (worker, share) in in_turn(batches, workers).into_iter().enumerate() {
+            let harness = self.harness(target)?.with_instance(worker, workers);
+            let mut stage =
+                unpanicked("build", || harness.build(self.kind, &first, self.schema.as_ref()))?;
+            self.drive(&mut stage, share)?;
+            all.append(stage.into_collected());
+        }
+        let between = self.kind.plan(&first, self.schema.as_ref())?.output;
+        let partitioning = self.kind.plan(&second, Some(&between))?.partitioning;
+        let made = std::mem::take(&mut all.batches);
+        all.ports.clear();
+        let shares = shares(partitioning, &made, workers)?.unwrap_or_else(|| vec![made]);
+        let workers = shares.len();
+        for (worker, share) in shares.into_iter().enumerate() {
+            let harness = self.harness(target)?.with_narrow(None).with_instance(worker, workers);
+            let mut stage =
+                unpanicked("build", || harness.build(self.kind, &second, Some(&between)))?;
+            let mut calls = Steps::new(false, share);
+            while calls.next(&mut stage)? {}
+            all.append(stage.into_collected());
+        }
+        self.seen(all)
     }
 
     fn harness(&self, target: BatchTarget) -> Result<Harness> {
@@ -292,46 +329,6 @@ impl Steps {
             self.finished = !stage.finish_once()?;
         }
         Ok(!self.finished)
-    }
-}
-
-/// The rows dealt out so that those with an equal key meet.
-fn by_key(
-    batches: &[RecordBatch],
-    columns: &[String],
-    workers: usize,
-) -> Result<Vec<Vec<RecordBatch>>> {
-    let mut shares = vec![Vec::new(); workers];
-    for batch in batches {
-        let mut rows = vec![Vec::new(); workers];
-        for (i, mut row) in json_rows([batch])?.into_iter().enumerate() {
-            let mut hasher = DefaultHasher::new();
-            one_zero(&mut row);
-            for column in columns {
-                row.get(column).map(Value::to_string).hash(&mut hasher);
-            }
-            rows[(hasher.finish() % workers as u64) as usize].push(i as u32);
-        }
-        for (share, rows) in shares.iter_mut().zip(rows) {
-            share.push(take_record_batch(batch, &UInt32Array::from(rows))?);
-        }
-    }
-    Ok(shares)
-}
-
-/// Makes 0.0 of -0.0, which are equal as keys, also in lists and structs. NaNs are null in JSON
-/// already, so all of them meet, and nulls with them.
-fn one_zero(value: &mut Value) {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let sum = number.as_f64().map(|n| n + 0.0);
-            if let Some(sum) = sum.and_then(serde_json::Number::from_f64) {
-                *number = sum;
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(one_zero),
-        Value::Object(columns) => columns.values_mut().for_each(one_zero),
-        _ => {}
     }
 }
 

@@ -9,6 +9,7 @@ use gristmill_stage::{Error, ErrorKind, Result};
 use super::plan::Prepared;
 use super::slot::Slot;
 use super::table::GroupTable;
+use crate::columns::cast_to;
 use crate::wording;
 
 /// The groups of some rows.
@@ -31,6 +32,11 @@ impl Groups {
     /// How many groups there are.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        self.table.size() + self.slots.iter().map(Slot::size).sum::<usize>()
     }
 
     /// Takes rows, of which the columns were computed: the keys first.
@@ -85,11 +91,25 @@ impl Groups {
         batch_of(schema, columns, self.table.len())
     }
 
+    /// The [`state`](Self::state) of all groups, which are then gone.
+    pub(crate) fn take(&mut self, prepared: &Prepared) -> Result<RecordBatch> {
+        let state = self.state(prepared)?;
+        *self = Self::new(prepared)?;
+        Ok(state)
+    }
+
     /// The columns of a state: name and type.
     fn layout(&self, prepared: &Prepared) -> Vec<(String, DataType)> {
         let keys = prepared.keys().iter().zip(&prepared.key_types);
         let keys = keys.map(|(field, data_type)| (field.name().clone(), data_type.clone()));
         keys.chain(self.slots.iter().flat_map(Slot::state_columns)).collect()
+    }
+
+    /// The schema of a state, as it is planned.
+    pub(crate) fn states(&self, prepared: &Prepared) -> SchemaRef {
+        let fields = self.layout(prepared).into_iter();
+        let fields = fields.map(|(name, data_type)| Field::new(name, data_type, true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     /// Keys and results of all groups, which are then gone, and how many there are. Without keys
@@ -114,6 +134,14 @@ impl Groups {
         *self = Self::new(prepared)?;
         Ok((columns, groups))
     }
+}
+
+/// A state as it is planned: the items of a list can have another name in it.
+pub(crate) fn conform(state: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = state.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast_to(Arc::clone(column), field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    batch_of(Arc::clone(schema), columns, state.num_rows())
 }
 
 /// A batch that may have rows without columns.

@@ -1,9 +1,13 @@
 //! `aggregate`: gathers rows into groups and computes aggregates of each.
 
+mod bounded;
 mod emissions;
+mod first;
 mod frequent;
 mod groups;
 mod keys;
+mod memory;
+mod merge;
 mod partials;
 mod plan;
 mod quantiles;
@@ -12,25 +16,33 @@ mod session_stage;
 mod sessions;
 mod sketch;
 mod slot;
+mod spill;
 mod split;
 mod stage;
+mod step;
 mod table;
 mod top_k;
+mod whole;
 mod window;
 mod windowed;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
-use gristmill_stage::option::Time;
+use gristmill_stage::option::{ByteSize, Time};
 use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::options::{GroupBy, Named, Select};
+use first::FirstStage;
+use groups::Groups;
 use plan::Prepared;
 use session_stage::SessionStage;
 use stage::AggregateStage;
+use step::Step;
 pub(crate) use top_k::ApproxTopK;
 use window::Extent;
 pub use window::{Late, WindowOptions};
@@ -43,13 +55,14 @@ pub struct AggregateOptions {
     /// What the rows are grouped by: a list of columns of the input, or names with an SQL
     /// expression each (`day: date_trunc('day', time)`). Null is a group like any other value, and
     /// so is NaN; -0.0 and 0.0 are one group. Left out, all rows are one group, which is there even
-    /// if no row comes.
+    /// if no row comes. With columns, several workers get the rows dealt out by them; with expressions or
+    /// without any, each gathers its own, and a second step puts their groups together.
     #[serde(default)]
     group_by: GroupBy,
     /// The columns to compute for each group: a name and an SQL expression over aggregates each,
     /// such as `count(*)`, `avg(price)`, `sum(a) FILTER (WHERE b > 1) / count(*)`. Outside of an
-    /// aggregate function an expression can use the group columns only. Sums of integers wrap
-    /// around on overflow.
+    /// aggregate function an expression can use the group columns only. A group whose sum of whole
+    /// numbers does not fit into 64 bits is rejected.
     #[serde(default)]
     select: Named,
     /// Groups of windows of time, so that results come while the input goes on: those of a window
@@ -64,14 +77,21 @@ pub struct AggregateOptions {
     /// 00:00 UTC, and `is_final`: true of the results at the end and, with `window`, of those of a
     /// window that is closed, whose `emitted_at` is the time of that. Each worker emits its own groups.
     every: Option<Time>,
-    /// The most groups that one worker holds. More end the run with an error.
-    #[serde(default = "default_max_groups")]
+    /// The memory that the groups of one worker may take, about; 256MiB when left out. Beyond it they
+    /// are put on disk, and put together at the end of the input, batch by batch. A single group must
+    /// fit into memory. It does not hold for groups of a
+    /// `window`, nor with `every`, nor for all rows as one group.
+    memory: Option<ByteSize>,
+    /// The folder for groups that do not fit into memory; it is made when it is missing. The temporary
+    /// folder of the system (`TMPDIR`, `/tmp`) when left out. The files go when the run ends; if the
+    /// whole run is killed by SIGKILL they stay, in a folder `gristmill-aggregate-…`.
+    spill: Option<PathBuf>,
+    /// The most groups that one worker may have. More end the run with an error. When left out there
+    /// is no such bound; with `window` or `every`, where all groups stay in memory, it is 10,000,000.
     #[schemars(range(min = 1))]
-    max_groups: u64,
-}
-
-fn default_max_groups() -> u64 {
-    10_000_000
+    max_groups: Option<u64>,
+    #[schemars(skip)]
+    step: Option<Step>,
 }
 
 /// The kind `aggregate`.
@@ -91,25 +111,56 @@ impl StageSpec for Aggregate {
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =
             input.ok_or_else(|| Error::internal("an aggregate was planned without input"))?;
-        let prepared = Prepared::new(options, input, SystemTime::UNIX_EPOCH)?;
-        let lineage = Lineage::new().needs(prepared.columns);
-        let planned = Planned::emits(prepared.output).lineage(lineage);
-        Ok(match &options.group_by {
-            group_by if is_empty(group_by) => {
-                planned.single("without `group_by` all rows are one group")
+        let rows = match &options.step {
+            Some(Step::Second(rows)) => step::rows_of(rows)?,
+            _ => Arc::clone(input),
+        };
+        let prepared = Prepared::new(options, &rows, SystemTime::UNIX_EPOCH)?;
+        let keys: Vec<_> = prepared.keys().iter().map(|key| key.name().clone()).collect();
+        let memory = prepared.memory.as_ref().map_or(0, |memory| memory.bytes as u64);
+        let lineage = Lineage::new().needs(&prepared.columns);
+        match &options.step {
+            None => {}
+            Some(Step::First) => {
+                let states = Groups::new(&prepared)?.states(&prepared);
+                return Ok(Planned::emits(states).lineage(lineage).holds(memory));
             }
-            Select::Columns(columns) => planned.keyed(columns.iter().cloned()),
-            Select::Named(_) => planned.single(
-                "its groups are computed by expressions; a `map` before it can compute them as \
-                 columns, and a `group_by` list of columns can have several workers",
-            ),
-        })
+            Some(Step::Second(_)) => {
+                let planned = Planned::emits(prepared.output).holds(memory);
+                return Ok(match keys.is_empty() {
+                    true => planned.single("all rows are one group"),
+                    false => planned.keyed(keys),
+                });
+            }
+        }
+        let planned = Planned::emits(Arc::clone(&prepared.output)).lineage(lineage).holds(memory);
+        let because = match (&options.group_by, &options.window, step::by_order(&prepared)) {
+            (Select::Columns(columns), ..) if !columns.is_empty() => {
+                return Ok(planned.keyed(columns.iter().cloned()));
+            }
+            (_, None, Some(name)) => format!("`{name}` goes by the order of all rows"),
+            (Select::Named(_), ..) => "its groups are computed by \
+                expressions; a `map` before it can compute them as columns, and a `group_by` list of \
+                columns can have several workers"
+                .to_owned(),
+            _ => "without `group_by` all rows are one group".to_owned(),
+        };
+        let planned = planned.single(because);
+        let goes_on = options.window.is_some() || options.every.is_some();
+        match !goes_on && step::by_order(&prepared).is_none() {
+            true => Ok(planned.in_steps(step::steps(input)?)),
+            false => Ok(planned),
+        }
     }
 
     fn build(options: AggregateOptions, context: BuildContext) -> Result<Stage> {
-        let prepared = Prepared::new(&options, context.input(), context.clock().wall())?;
-        Ok(match prepared.window.clone() {
-            Some(window) => match window.extent {
+        let rows = match &options.step {
+            Some(Step::Second(rows)) => step::rows_of(rows)?,
+            _ => Arc::clone(context.input()),
+        };
+        let prepared = Prepared::new(&options, &rows, context.clock().wall())?;
+        Ok(match (prepared.window.clone(), &options.step) {
+            (Some(window), _) => match window.extent {
                 Extent::Sliding(sliding) => {
                     Stage::transform(WindowedStage::new(prepared, window, sliding, &context)?)
                 }
@@ -117,7 +168,10 @@ impl StageSpec for Aggregate {
                     Stage::transform(SessionStage::new(prepared, window, gap, &context)?)
                 }
             },
-            None => Stage::transform(AggregateStage::new(prepared, &context)?),
+            (None, Some(Step::First)) => Stage::transform(FirstStage::new(prepared, &context)?),
+            (None, step) => {
+                Stage::transform(AggregateStage::new(prepared, step.is_some(), &context)?)
+            }
         })
     }
 }

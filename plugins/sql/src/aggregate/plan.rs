@@ -16,6 +16,7 @@ use datafusion_physical_expr::aggregate::LoweredAggregateBuilder;
 use gristmill_stage::{Error, Result};
 
 use super::emissions::{self, EMITTED, FINAL};
+use super::memory::Memory;
 use super::slot::{Slot, SlotPlan};
 use super::split::Aggregates;
 use super::table::GroupTable;
@@ -51,9 +52,14 @@ pub(crate) struct Prepared {
     pub(crate) input_types: Vec<DataType>,
     /// The columns that are emitted.
     pub(crate) output: SchemaRef,
-    /// The most groups to hold.
+    /// The most groups that there may be.
     pub(crate) max_groups: usize,
+    /// What bounds the memory of the groups, if something does.
+    pub(crate) memory: Option<Memory>,
 }
+
+/// So many groups where all stay in memory, if nothing else is said.
+const MOST_IN_MEMORY: u64 = 10_000_000;
 
 impl Prepared {
     pub(crate) fn new(
@@ -121,7 +127,8 @@ impl Prepared {
             every,
             finals,
             output: Arc::new(Schema::new(fields)),
-            max_groups: usize::try_from(options.max_groups).unwrap_or(usize::MAX),
+            max_groups: most_groups(options),
+            memory: Memory::of(options),
         })
     }
 }
@@ -171,10 +178,18 @@ fn owner(name: &str) -> &'static str {
     if name == EMITTED || name == FINAL { "`every`" } else { "the window" }
 }
 
+/// The most groups that there may be.
+fn most_groups(options: &AggregateOptions) -> usize {
+    let in_memory = options.window.is_some() || options.every.is_some();
+    let most = options.max_groups.or(in_memory.then_some(MOST_IN_MEMORY));
+    most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
+}
+
 fn check(options: &AggregateOptions) -> Result<()> {
-    if options.max_groups == 0 {
+    if options.max_groups == Some(0) {
         return Err(Error::option("max_groups", "there must be room for one group at least"));
     }
+    Memory::check(options)?;
     if options.select.0.is_empty() && is_empty(&options.group_by) {
         return Err(Error::option("", "there is nothing to compute")
             .help("name what to compute, for example `select: { n: count(*) }`"));
@@ -305,7 +320,7 @@ fn slot(
     }
     let filter = lowered.filter.map(&mut add).transpose()?;
     let plan = SlotPlan { function: Arc::clone(function), inputs: columns, filter };
-    let result = Arc::new(computed(name, function.field().data_type()));
+    let result = Arc::new(computed(name, &Slot::data_type(&plan)));
     try_out(&plan, inputs, at)?;
     Ok((plan, result))
 }

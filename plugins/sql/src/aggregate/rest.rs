@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
 use gristmill_stage::{BatchTarget, Output, Result};
 
 use super::groups::unfit;
 use super::plan::Prepared;
 use crate::evaluate::evaluate;
 
-/// Keys and results, of which the last step is still to be computed. It is emitted about a batch at
-/// a time.
+/// Keys and results, of which the last step is still to be computed, or states. They are emitted about
+/// a batch at a time.
 pub(crate) struct Rest {
     gathered: VecDeque<RecordBatch>,
     batch: BatchTarget,
@@ -35,7 +36,12 @@ impl Rest {
 
     /// Adds what was held when the stage was stopped.
     pub(crate) fn restore(&mut self, part: &RecordBatch, prepared: &Prepared) -> Result<()> {
-        if *part.schema() != *prepared.gathered {
+        self.restore_as(part, &prepared.gathered)
+    }
+
+    /// Adds what was held, batches of that schema.
+    pub(crate) fn restore_as(&mut self, part: &RecordBatch, schema: &SchemaRef) -> Result<()> {
+        if part.schema() != *schema {
             return Err(unfit());
         }
         self.push(part.clone());
@@ -47,16 +53,20 @@ impl Rest {
         self.gathered.iter()
     }
 
-    /// Emits about a batch.
-    pub(crate) fn emit(&mut self, prepared: &Prepared, out: &mut dyn Output) -> Result<()> {
-        let Some(rest) = self.gathered.pop_front() else {
-            return Ok(());
-        };
+    /// Takes about a batch out.
+    pub(crate) fn next(&mut self) -> Option<RecordBatch> {
+        let rest = self.gathered.pop_front()?;
         let rows = rest.num_rows().min(self.rows_per_batch(&rest));
         let now = rest.slice(0, rows);
         if rows < rest.num_rows() {
             self.gathered.push_front(rest.slice(rows, rest.num_rows() - rows));
         }
+        Some(now)
+    }
+
+    /// Emits about a batch.
+    pub(crate) fn emit(&mut self, prepared: &Prepared, out: &mut dyn Output) -> Result<()> {
+        let Some(now) = self.next() else { return Ok(()) };
         let evaluated = evaluate(&prepared.finals, now, out)?;
         let leading = prepared.output.fields().len() - prepared.finals.len();
         let mut columns: Vec<ArrayRef> = evaluated.rows.columns()[..leading].to_vec();

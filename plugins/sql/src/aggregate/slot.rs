@@ -13,6 +13,7 @@ use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
 use gristmill_stage::{Error, Result};
 
 use super::quantiles::Quantiles;
+use super::whole::{WIDE, WholeSums};
 use crate::wording;
 
 /// How one aggregate is computed of the columns that are evaluated for each batch.
@@ -42,6 +43,10 @@ impl Slot {
             let (state_fields, accumulator) = (Quantiles::state_fields(), Box::new(quantiles));
             return Ok(Self { plan, state_fields, accumulator, parked: None });
         }
+        if let Some(sums) = WholeSums::new(&plan.function) {
+            let (state_fields, accumulator) = (WholeSums::state_fields(), Box::new(sums));
+            return Ok(Self { plan, state_fields, accumulator, parked: None });
+        }
         let state_fields = plan.function.state_fields()?;
         let accumulator: Box<dyn GroupsAccumulator> =
             if plan.function.groups_accumulator_supported() {
@@ -53,6 +58,14 @@ impl Slot {
                 Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator()))
             };
         Ok(Self { plan, state_fields, accumulator, parked: None })
+    }
+
+    /// The type of its results.
+    pub(crate) fn data_type(plan: &SlotPlan) -> DataType {
+        match WholeSums::new(&plan.function) {
+            Some(_) => WIDE,
+            None => plan.function.field().data_type().clone(),
+        }
     }
 
     /// Takes rows: `groups` has the group of each, `total` groups are known by now.
@@ -138,6 +151,12 @@ impl Slot {
 
     fn merge_in(&mut self, state: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.accumulator.merge_batch(state, groups, total).map_err(|error| self.failed(&error))
+    }
+
+    /// The bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        let parked = self.parked.iter().flatten().map(|column| column.get_array_memory_size());
+        self.accumulator.size() + parked.sum::<usize>()
     }
 
     /// The columns of its state: name and type.

@@ -1,14 +1,18 @@
 //! Splits an expression over aggregates, `sum(a) / count(*)`, into the aggregates and what is
 //! computed of their results.
 
+use arrow_schema::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DataFusionError};
-use datafusion_expr::Expr;
 use datafusion_expr::expr::AggregateFunction;
+use datafusion_expr::{Expr, ExprSchemable, cast};
 use gristmill_stage::{Error, Result};
 
 use crate::expression::Scope;
 use crate::wording;
+
+/// Every number of 64 bits has fewer digits, or as many.
+const DISTINCT_DIGITS: u8 = 20;
 
 /// The aggregates of a stage, each once however often it is used.
 #[derive(Default)]
@@ -30,7 +34,7 @@ impl Aggregates {
             }
             let replaced = refuse_nested(&part, at)
                 .and_then(|()| input.settle(part, at))
-                .and_then(|settled| self.replace(settled, at));
+                .and_then(|settled| self.replace(settled, input, at));
             match replaced {
                 Ok(column) => Ok(Transformed::new(column, true, TreeNodeRecursion::Jump)),
                 Err(error) => {
@@ -48,15 +52,16 @@ impl Aggregates {
 
     /// Settling can make other aggregates of one (an exact percentile of 0 is a minimum), so it is
     /// what comes out of it that is replaced.
-    fn replace(&mut self, settled: Expr, at: &str) -> Result<Expr> {
+    fn replace(&mut self, settled: Expr, input: &Scope<'_>, at: &str) -> Result<Expr> {
         let replaced = settled.transform_down(|part| {
-            Ok(match part {
-                Expr::AggregateFunction(function) => {
-                    let column = Expr::Column(Column::new_unqualified(self.name_of(function)));
-                    Transformed::new(column, true, TreeNodeRecursion::Jump)
-                }
-                other => Transformed::no(other),
-            })
+            let Expr::AggregateFunction(function) = part else { return Ok(Transformed::no(part)) };
+            let own = Expr::AggregateFunction(function.clone()).get_type(input.names())?;
+            // Sums of whole numbers are kept wide, and must fit in the end.
+            let whole = function.func.name() == "sum" && own.is_integer();
+            let name = self.name_of(if whole { widened(function) } else { function });
+            let column = Expr::Column(Column::new_unqualified(name));
+            let column = if whole { cast(column, own) } else { column };
+            Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
         });
         replaced
             .map(|replaced| replaced.data)
@@ -77,6 +82,16 @@ impl Aggregates {
         self.found.push((name.clone(), expr));
         name
     }
+}
+
+/// A sum of distinct whole numbers as one of decimals; others have an accumulator of their own.
+fn widened(mut function: AggregateFunction) -> AggregateFunction {
+    if function.params.distinct {
+        let wide = |argument| cast(argument, DataType::Decimal128(DISTINCT_DIGITS, 0));
+        let arguments = std::mem::take(&mut function.params.args);
+        function.params.args = arguments.into_iter().map(wide).collect();
+    }
+    function
 }
 
 fn refuse_nested(expr: &Expr, at: &str) -> Result<()> {

@@ -5,48 +5,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch};
-use gristmill_stage::{BuildContext, Output, Result, Snapshot, State, Transform};
+use gristmill_stage::{BuildContext, Output, Result, Snapshot, Transform};
 
+use super::bounded::BoundedGroups;
 use super::emissions::{Emissions, results_so_far};
-use super::groups::{Groups, batch_of, unfit};
+use super::groups::{batch_of, unfit};
 use super::plan::Prepared;
 use super::rest::Rest;
 use crate::evaluate::evaluate;
 
 /// The layout of snapshots: a part [`GROUPS`] with a row per group, its keys and then the states of
 /// the aggregates, and parts [`RUNNING`] with results to emit before any more rows; or, once the
-/// input is at its end, a part [`REST`] with those to emit.
+/// input is at its end, a part [`REST`] with those to emit. Parts [`FILES`] name groups on disk.
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const GROUPS: &str = "groups";
 pub(crate) const REST: &str = "rest";
 const RUNNING: &str = "running";
+const FILES: &str = "files";
 
 pub(crate) struct AggregateStage {
     prepared: Prepared,
-    groups: Groups,
+    groups: BoundedGroups,
     emissions: Emissions,
     /// Groups that are still to be emitted.
     rest: Rest,
     /// Whether the input is at its end.
     ended: bool,
+    /// Whether groups come that others have gathered.
+    merges: bool,
 }
 
 impl AggregateStage {
-    pub(crate) fn new(prepared: Prepared, context: &BuildContext) -> Result<Self> {
-        let groups = Groups::new(&prepared)?;
-        let emissions = Emissions::new(prepared.every, context.clock());
+    pub(crate) fn new(prepared: Prepared, merges: bool, context: &BuildContext) -> Result<Self> {
+        let state = context.restored().state(VERSION)?;
+        let parts = state.map_or(&[][..], |state| &state.parts);
+        let files = parts.iter().filter(|(name, _)| name == FILES).map(|(_, part)| part);
+        let groups = BoundedGroups::new(&prepared, context, &files.collect::<Vec<_>>())?;
         let rest = Rest::new(context.batch());
-        let mut stage = Self { prepared, groups, emissions, rest, ended: false };
-        if let Some(state) = context.restored().state(VERSION)? {
-            stage.restore(state)?;
-        }
+        let emissions = Emissions::new(prepared.every, context.clock());
+        let mut stage = Self { prepared, groups, emissions, rest, ended: false, merges };
+        stage.restore(parts)?;
         Ok(stage)
     }
 
     /// Adds the groups of a snapshot. Several parts of one name, as several workers left them, add
     /// up.
-    fn restore(&mut self, state: &State) -> Result<()> {
-        for (name, part) in &state.parts {
+    fn restore(&mut self, parts: &[(String, RecordBatch)]) -> Result<()> {
+        for (name, part) in parts {
             match name.as_str() {
                 GROUPS => {
                     self.groups.merge(part, &self.prepared)?;
@@ -59,10 +64,22 @@ impl AggregateStage {
                     self.rest.restore(part, &self.prepared)?;
                     self.ended = true;
                 }
+                FILES => {}
                 _ => return Err(unfit()),
             }
         }
-        Ok(())
+        if self.ended { self.groups.ended(&self.prepared) } else { Ok(()) }
+    }
+
+    /// Emits about a batch, after the end of the input.
+    fn step(&mut self, out: &mut dyn Output) -> Result<()> {
+        if self.rest.is_empty() && !self.groups.is_over() {
+            let (results, rows) = self.groups.next(&self.prepared)?;
+            if rows > 0 {
+                self.push(self.emissions.last(rows), results, rows)?;
+            }
+        }
+        self.rest.emit(&self.prepared, out)
     }
 
     /// Adds results, of which `emission` is said, to what is to be emitted.
@@ -78,6 +95,9 @@ impl Transform for AggregateStage {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        if self.merges {
+            return self.groups.merge(&batch, &self.prepared);
+        }
         let evaluated = evaluate(&self.prepared.inputs, batch, out)?;
         let rows = evaluated.rows.num_rows();
         if rows == 0 {
@@ -88,18 +108,23 @@ impl Transform for AggregateStage {
     }
 
     fn ready(&self) -> bool {
-        !self.ended && self.rest.is_empty()
+        // One that goes on from the very end must still be told of it.
+        if self.ended { !self.holding() } else { self.rest.is_empty() }
     }
 
     fn holding(&self) -> bool {
-        !self.rest.is_empty()
+        !self.rest.is_empty() || self.ended && !self.groups.is_over()
     }
 
     fn wake(&mut self, out: &mut dyn Output) -> Result<()> {
+        if self.ended {
+            return self.step(out);
+        }
         if self.rest.is_empty()
             && let Some(time) = self.emissions.take_due()
         {
-            let (results, rows) = results_so_far(&mut self.groups, &self.prepared)?;
+            let groups = self.groups.in_memory();
+            let (results, rows) = results_so_far(groups, &self.prepared)?;
             self.push(self.emissions.running(time, rows), results, rows)?;
         }
         self.rest.emit(&self.prepared, out)
@@ -111,26 +136,26 @@ impl Transform for AggregateStage {
 
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         if !self.ended {
-            let (results, rows) = self.groups.results(&self.prepared)?;
-            self.push(self.emissions.last(rows), results, rows)?;
+            self.groups.end(&self.prepared)?;
             self.emissions.end();
             self.ended = true;
         }
-        self.rest.emit(&self.prepared, out)
+        self.step(out)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let parts = if self.ended {
+        let mut parts = Vec::new();
+        if self.ended {
             // One without rows says that the input is at its end.
             let none = RecordBatch::new_empty(Arc::clone(&self.prepared.gathered));
-            let parts: Vec<_> = self.rest.parts().cloned().collect();
-            let parts = if parts.is_empty() { vec![none] } else { parts };
-            parts.into_iter().map(|part| (REST.to_owned(), part)).collect()
+            let held: Vec<_> = self.rest.parts().cloned().collect();
+            let held = if held.is_empty() { vec![none] } else { held };
+            parts.extend(held.into_iter().map(|part| (REST.to_owned(), part)));
         } else {
-            let groups = (GROUPS.to_owned(), self.groups.state(&self.prepared)?);
-            let rest = self.rest.parts().map(|part| (RUNNING.to_owned(), part.clone()));
-            std::iter::once(groups).chain(rest).collect()
-        };
+            parts.push((GROUPS.to_owned(), self.groups.state(&self.prepared)?));
+            parts.extend(self.rest.parts().map(|part| (RUNNING.to_owned(), part.clone())));
+        }
+        parts.extend(self.groups.files()?.into_iter().map(|part| (FILES.to_owned(), part)));
         Ok(Snapshot::parts(VERSION, parts))
     }
 }

@@ -44,6 +44,12 @@ impl GroupTable {
         }
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        let columns = self.columns.iter().map(KeyColumn::size);
+        columns.chain(self.pairs.iter().map(Pairs::size)).sum()
+    }
+
     /// Writes the number of each row's group to `numbers`, making groups as they appear.
     ///
     /// # Errors

@@ -55,6 +55,12 @@ impl BytesKeys {
         self.ends.len()
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        let ends = self.ends.capacity() * size_of::<usize>();
+        self.bytes.capacity() + ends + self.places.allocation_size()
+    }
+
     /// Appends the number of each text; false when there would be more than `limit`.
     pub(crate) fn find(&mut self, column: &ArrayRef, limit: usize, numbers: &mut Vec<u32>) -> bool {
         match &self.data_type {

@@ -65,6 +65,15 @@ impl KeyColumn {
         }
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.size(),
+            Self::Bytes(bytes) => bytes.size(),
+            Self::Rows(rows) => rows.size(),
+        }
+    }
+
     /// Writes the number of each row's value to `numbers`, in place of what was there.
     ///
     /// # Errors

@@ -102,6 +102,15 @@ impl NumberKeys {
         self.values.len()
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        let places = match &self.places {
+            Places::Table { numbers, .. } => numbers.capacity() * size_of::<u32>(),
+            Places::Hashed(places) => places.allocation_size(),
+        };
+        self.values.capacity() * size_of::<u64>() + places
+    }
+
     /// Appends the number of each value; false when there would be more than `limit`.
     pub(crate) fn find(&mut self, column: &ArrayRef, limit: usize, numbers: &mut Vec<u32>) -> bool {
         match self.layout {

@@ -38,6 +38,15 @@ impl Pairs {
         self.members.len()
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        let places = match &self.places {
+            Places::Table { numbers, .. } => numbers.capacity() * size_of::<u32>(),
+            Places::Hashed(places) => places.allocation_size(),
+        };
+        self.members.capacity() * size_of::<(u32, u32)>() + places
+    }
+
     /// Both numbers of each pair.
     pub(crate) fn members(&self) -> &[(u32, u32)] {
         &self.members

@@ -44,6 +44,11 @@ impl RowKeys {
         self.known.num_rows()
     }
 
+    /// The bytes that they take.
+    pub(crate) fn size(&self) -> usize {
+        self.known.size() + self.batch.size() + self.places.allocation_size()
+    }
+
     /// Appends the number of each value; false when there would be more than `limit`.
     pub(crate) fn find(
         &mut self,
