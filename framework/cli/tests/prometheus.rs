@@ -268,7 +268,7 @@ fn the_example_is_what_the_command_prints() {
     let job = printed(&["dashboard", "--prometheus", "--target", "gristmill:9100"]);
     let job: String = job.lines().skip(1).map(|line| format!("  {line}\n")).collect();
     assert!(read("prometheus/prometheus.yml").ends_with(&job), "{job}");
-    place.write("pipeline.yaml", &read("pipeline.yaml"));
+    place.write("pipeline.yaml", &read("shop.yaml"));
     place.gristmill(&["check", "pipeline.yaml"]).expect(0);
     let (ok, told) = promtool(&folder.join("prometheus"), &["check", "config", "prometheus.yml"]);
     assert!(ok, "{told}");
