@@ -162,7 +162,8 @@ struct GristmillPlan {
   void *handle;
   /* All columns of the input. */
   void (*keep_input)(void *handle);
-  /* One column; its type is a format of the Arrow C Data Interface. */
+  /* One column; its type is a format of the Arrow C Data Interface without columns inside: for those there is
+   * schema(). */
   void (*column)(void *handle, struct GristmillText name, struct GristmillText format, int32_t nullable);
   /* The children of a schema of the type "+s". It is moved: its release is NULL afterwards. */
   void (*schema)(void *handle, struct ArrowSchema *schema);
@@ -234,7 +235,8 @@ struct GristmillContext {
 
 /* ---- What a stage puts out ---- */
 
-/* Where a stage puts its rows during a call. Not to be kept. */
+/* Where a stage puts its rows during a call. Not to be kept, and used from the thread of that call alone; so are
+ * the tables that take a plan or a snapshot. */
 struct GristmillOutput {
   size_t struct_size;
   void *handle;

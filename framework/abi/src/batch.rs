@@ -35,6 +35,17 @@ pub unsafe fn import_batch(
     schema: &SchemaRef,
     foreign: bool,
 ) -> Result<RecordBatch> {
+    if !foreign {
+        // SAFETY: by the contract of this function.
+        return unsafe { import(array, schema, false) };
+    }
+    // What the check does not see, Arrow's import may panic at.
+    // SAFETY: by the contract of this function.
+    let read = catch_unwind(AssertUnwindSafe(|| unsafe { import(array, schema, true) }));
+    read.unwrap_or_else(|_| Err(Error::internal("the plugin handed over a broken array")))
+}
+
+unsafe fn import(array: ArrowArray, schema: &SchemaRef, foreign: bool) -> Result<RecordBatch> {
     let kind = DataType::Struct(schema.fields().clone());
     if foreign {
         // SAFETY: by the contract of this function.
@@ -85,12 +96,30 @@ pub fn export_schema(schema: &Schema) -> Result<ArrowSchema> {
 /// # Errors
 /// When it is no struct, or has a type that is unknown here.
 pub unsafe fn import_schema(schema: &ArrowSchema) -> Result<SchemaRef> {
+    // SAFETY: by the contract of this function.
+    let schema = unsafe { import_any_schema(schema) }?;
+    match plain_schema(&schema)? {
+        None => Ok(schema),
+        Some(_) => {
+            Err(Error::internal("the plugin handed over a schema with views, which do not cross"))
+        }
+    }
+}
+
+/// The schema of a part of a state, which may have views: a stage gets back just what it has kept.
+///
+/// # Safety
+/// It must be one of the C Data Interface that is not released.
+///
+/// # Errors
+/// When it is no struct, or has a type that is unknown here.
+pub unsafe fn import_any_schema(schema: &ArrowSchema) -> Result<SchemaRef> {
+    if schema.release.is_none() {
+        return Err(Error::internal("the plugin handed over a schema that was released already"));
+    }
     // Arrow's import panics at pointers that are null.
     let read = catch_unwind(AssertUnwindSafe(|| Schema::try_from(schema)));
     match read {
-        Ok(Ok(schema)) if plain_schema(&schema)?.is_some() => {
-            Err(Error::internal("the plugin handed over a schema with views, which do not cross"))
-        }
         Ok(Ok(schema)) => Ok(Arc::new(schema)),
         Ok(Err(e)) => Err(Error::internal(format!("the plugin handed over a broken schema: {e}"))),
         Err(_) => Err(Error::internal("the plugin handed over a broken schema")),

@@ -1,6 +1,7 @@
 //! Whether a foreign array has the shape of its type. Arrow's import believes the numbers in it; a
 //! wrong one would end the process.
 
+use arrow_buffer::bit_chunk_iterator::UnalignedBitChunk;
 use arrow_data::layout;
 use arrow_schema::DataType;
 use gristmill_stage::{Error, Result};
@@ -24,10 +25,13 @@ fn wrong(kind: &DataType, what: &str) -> Error {
     Error::internal(format!("the plugin handed over an array that is no {kind}: it {what}"))
 }
 
+/// More rows than this no array has: their bits can still be counted.
+const MOST_ROWS: i64 = 1 << 40;
+
 unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
+    crosses(kind)?;
     let end = array.length.checked_add(array.offset);
-    let Some(end) =
-        end.filter(|end| array.length >= 0 && array.offset >= 0 && *end < i64::MAX / 64)
+    let Some(end) = end.filter(|end| array.length >= 0 && array.offset >= 0 && *end < MOST_ROWS)
     else {
         return Err(wrong(kind, &format!("has {} rows from {}", array.length, array.offset)));
     };
@@ -45,13 +49,55 @@ unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
     if !enough || (buffers > 0 && array.buffers.is_null()) {
         return Err(wrong(kind, &format!("has {} buffers, not {buffers}", array.n_buffers)));
     }
-    if array.null_count > array.length {
-        return Err(wrong(kind, "has more nulls than rows"));
-    }
+    // SAFETY: the buffers were counted; by the contract of this function.
+    unsafe { nulls(array, kind, buffers, end) }?;
     // SAFETY: the buffers were counted; by the contract of this function.
     let last = unsafe { offsets(array, kind, end) }?;
     // SAFETY: by the contract of this function.
     unsafe { children(array, kind, end, last) }
+}
+
+/// Types whose rows are found by numbers that Arrow believes without a look do not cross, nor do widths
+/// below zero.
+fn crosses(kind: &DataType) -> Result<()> {
+    match kind {
+        DataType::Union(..)
+        | DataType::RunEndEncoded(..)
+        | DataType::ListView(_)
+        | DataType::LargeListView(_) => Err(wrong(kind, "is of a type that does not cross")),
+        DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
+            Err(wrong(kind, "has a width below zero"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Counts the nulls: Arrow believes their number, and would make values of nulls, or nulls of nothing.
+unsafe fn nulls(array: &ArrowArray, kind: &DataType, buffers: i64, end: i64) -> Result<()> {
+    if *kind == DataType::Null {
+        return Ok(());
+    }
+    let told = array.null_count;
+    let mask = match buffers {
+        0 => std::ptr::null(),
+        _ => array.buffer(0),
+    };
+    if mask.is_null() || array.length == 0 {
+        return match told > 0 {
+            true => Err(wrong(kind, &format!("has {told} nulls, and does not say which"))),
+            false => Ok(()),
+        };
+    }
+    let (start, rows, end) = (array.offset as usize, array.length as usize, end as usize);
+    // SAFETY: a mask has a bit for each row; by the contract of this function.
+    let bits = unsafe { std::slice::from_raw_parts(mask, end.div_ceil(8)) };
+    let found = rows - UnalignedBitChunk::new(bits, start, rows).count_ones();
+    match told {
+        // It was not counted.
+        -1 => Ok(()),
+        told if told == found as i64 => Ok(()),
+        told => Err(wrong(kind, &format!("says that it has {told} nulls, and has {found}"))),
+    }
 }
 
 /// How many buffers an array has, and whether there may be more of them.

@@ -52,7 +52,7 @@ mod snapshot;
 mod tables;
 mod text;
 
-pub use batch::{export_batch, export_schema, import_batch, import_schema};
+pub use batch::{export_batch, export_schema, import_any_schema, import_batch, import_schema};
 pub use details::Details;
 pub use failure::{FailureBuffer, kind_of, number_of};
 pub use plain::{plain_batch, plain_schema};

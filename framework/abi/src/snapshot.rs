@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use gristmill_stage::{Result, Snapshot, State};
 
-use crate::batch::{export_batch, export_schema, import_batch, import_schema};
+use crate::batch::{export_batch, export_schema, import_any_schema, import_batch};
 use crate::text::Text;
 use crate::{ArrowArray, Restored, StateWriter};
 
@@ -68,7 +68,7 @@ pub unsafe fn import_parts(restored: *const Restored) -> Result<Snapshot> {
         let part = unsafe { &mut *restored.parts.add(index) };
         // SAFETY: the host hands over schemas and arrays by the C Data Interface.
         let batch = unsafe {
-            let schema = import_schema(&part.schema)?;
+            let schema = import_any_schema(&part.schema)?;
             import_batch(ArrowArray::from_raw(&raw mut part.rows), &schema, false)?
         };
         // SAFETY: the text lives as long as the call.

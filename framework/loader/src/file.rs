@@ -1,12 +1,13 @@
 //! The file of a plugin: opened once, checked, and loaded from that very descriptor.
 
 use std::fmt::Write;
-use std::fs::{File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Read, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use gristmill_stage::{Error, Result};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
 /// The largest library that is loaded.
@@ -18,7 +19,6 @@ const STICKY: u32 = 0o1000;
 
 /// An open file that was checked.
 pub(crate) struct Opened {
-    pub(crate) file: File,
     /// Its path without links.
     pub(crate) path: PathBuf,
     pub(crate) bytes: Vec<u8>,
@@ -34,7 +34,14 @@ pub(crate) fn open(path: &Path, pin: Option<&str>) -> Result<Opened> {
         Error::option("path", format!("{} cannot be opened: {e}", path.display()))
     };
     let path = path.canonicalize().map_err(failed)?;
-    let mut file = File::open(&path).map_err(failed)?;
+    if path.to_str().is_none() {
+        let text = format!("{} is no UTF-8", path.display());
+        return Err(Error::option("path", text).help("give the file, or its folder, another name"));
+    }
+    // A pipe would be waited for.
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(nonblock).open(&path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     let wrong = |what: String| Error::option("path", format!("{} {what}", path.display()));
     if metadata.is_dir() {
@@ -63,7 +70,24 @@ pub(crate) fn open(path: &Path, pin: Option<&str>) -> Result<Opened> {
         )));
     }
     let identity = (metadata.dev(), metadata.ino());
-    Ok(Opened { file, path, bytes, sha256, identity })
+    Ok(Opened { path, bytes, sha256, identity })
+}
+
+impl Opened {
+    /// A file of the bytes that were checked, which nobody can change any more. The file itself may be
+    /// written over at any time, and would be taken for the old one by the system's loader.
+    pub(crate) fn sealed(&self) -> Result<File> {
+        let failed = |e: std::io::Error| {
+            Error::io(format!("{} cannot be copied into memory: {e}", self.path.display()))
+        };
+        let name = self.path.file_name().unwrap_or_default();
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(memfd_create(name, flags).map_err(|e| failed(e.into()))?);
+        file.write_all(&self.bytes).map_err(failed)?;
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals).map_err(|e| failed(e.into()))?;
+        Ok(file)
+    }
 }
 
 /// Whoever can write a plugin can do all that this process can.

@@ -6,6 +6,7 @@
 
 mod elf;
 mod file;
+mod guard;
 mod host;
 mod kind;
 mod library;

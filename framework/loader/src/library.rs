@@ -29,11 +29,9 @@ pub struct Library {
 impl Library {
     /// Loads a file that was checked.
     pub(crate) fn load(opened: Opened) -> Result<Self> {
-        let Opened { file, path, bytes, sha256, .. } = opened;
-        let named = |error: Error| name(error, &path);
-        let symbol = elf::entry(&bytes).map_err(named)?;
-        drop(bytes);
-        let plugin = plugin(file, &path, &symbol)?;
+        let symbol = elf::entry(&opened.bytes).map_err(|error| name(error, &opened.path))?;
+        let plugin = plugin(opened.sealed()?, &opened.path, &symbol)?;
+        let Opened { path, sha256, .. } = opened;
         // SAFETY: the table stays for ever, and its magic says that it is one.
         let (version, software) =
             unsafe { ((plugin.major, plugin.minor), plugin.software.to_string_lossy()) };
@@ -100,17 +98,17 @@ fn name(error: Error, path: &Path) -> Error {
     }
 }
 
-/// Loads the file behind a descriptor and asks it for its table.
+/// Loads the bytes behind a descriptor and asks them for their table.
 fn plugin(file: File, path: &Path, symbol: &str) -> Result<&'static Plugin> {
-    // The very file that was checked, whatever its name leads to by now.
+    // The very bytes that were checked, whatever the file holds by now.
     let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // Stays open: the name of the descriptor is what the system knows the library by, and another file
-    // under that name would be taken for this one.
-    std::mem::forget(file);
     // SAFETY: loading runs what the library does at its start. Whoever names a plugin in a pipeline
     // trusts it with the process; that nobody else has put the file there was checked.
     let handle = unsafe { Handle::open(Some(&descriptor), RTLD_NOW | RTLD_LOCAL) };
     let handle = handle.map_err(|error| unloadable(path, &descriptor, &said(&error)))?;
+    // Stays open: the name of the descriptor is what the system knows the library by, and another file
+    // under that name would be taken for this one.
+    std::mem::forget(file);
     // SAFETY: the symbol is a function of this signature: its name says so.
     let entry = unsafe { handle.get::<Entry>(symbol) };
     let entry = entry.map(|entry| *entry).map_err(|error| {

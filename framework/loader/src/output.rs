@@ -89,15 +89,19 @@ unsafe extern "C" fn reject(
     failure: *mut Failure,
 ) -> i32 {
     let take = |taker: &mut Taker<'_>| {
-        if rows.is_null() {
-            return Err(missing());
-        }
-        // SAFETY: the plugin gives both away, by the C Data Interface, and lends the reason.
+        // SAFETY: the plugin gives both away, by the C Data Interface, also if one is missing.
+        let (schema, rows) = unsafe {
+            (
+                (!schema.is_null()).then(|| ArrowSchema::from_raw(schema)),
+                (!rows.is_null()).then(|| ArrowArray::from_raw(rows)),
+            )
+        };
+        let rows = rows.ok_or_else(missing)?;
+        // SAFETY: as above; the reason is lent.
         let (rows, reason) = unsafe {
-            let rows = ArrowArray::from_raw(rows);
-            let schema = match schema.is_null() {
-                true => Arc::clone(taker.input),
-                false => import_schema(&ArrowSchema::from_raw(schema))?,
+            let schema = match schema {
+                None => Arc::clone(taker.input),
+                Some(schema) => import_schema(&schema)?,
             };
             (import_batch(rows, &schema, true)?, reason.to_string_lossy())
         };

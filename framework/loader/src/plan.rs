@@ -7,6 +7,8 @@ use gristmill_abi::{ArrowSchema, Details, Plan, Text, import_schema, plain_schem
 use gristmill_stage::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use gristmill_stage::{Error, Planned, Result, Role};
 
+use crate::guard::guarded;
+
 /// What was planned so far.
 pub(crate) struct Planner {
     role: Role,
@@ -67,7 +69,7 @@ impl Planner {
     unsafe fn act(handle: *mut c_void, act: impl FnOnce(&mut Self) -> Result<()>) {
         // SAFETY: the handle is that of a table of this call, and nobody else uses it meanwhile.
         let planner = unsafe { &mut *handle.cast::<Self>() };
-        if let Err(error) = act(planner) {
+        if let Err(error) = guarded(|| act(planner)) {
             planner.wrong.get_or_insert(error);
         }
     }
@@ -95,6 +97,14 @@ unsafe extern "C" fn column(handle: *mut c_void, name: Text, format: Text, nulla
                 format.escape_debug()
             ))
         };
+        if format.starts_with('+') || format.contains('\0') {
+            let what = if format.contains('\0') { "has a zero byte" } else { "has columns inside" };
+            let text = format!(
+                "the plugin plans the column `{name}` with the type `{}`, which {what}",
+                format.escape_debug()
+            );
+            return Err(Error::internal(text).help("plan such columns by `schema()`"));
+        }
         let kind = ArrowSchema::try_new(&format, Vec::new(), None).map_err(wrong)?;
         let kind = DataType::try_from(&kind).map_err(wrong)?;
         planner.fields.push(Arc::new(Field::new(&name, kind, nullable != 0)));
@@ -124,8 +134,11 @@ unsafe extern "C" fn details(handle: *mut c_void, json: Text) {
     let json = unsafe { json.to_string_lossy() };
     let act = |planner: &mut Planner| {
         let wrong = |e| Error::internal(format!("the plugin plans something that is no plan: {e}"));
-        planner.details = Some(serde_json::from_str(&json).map_err(wrong)?);
-        Ok(())
+        let details = serde_json::from_str(&json).map_err(wrong)?;
+        match planner.details.replace(details) {
+            None => Ok(()),
+            Some(_) => Err(Error::internal("the plugin plans its details twice")),
+        }
     };
     // SAFETY: the plugin hands back the handle of its call.
     unsafe { Planner::act(handle, act) }

@@ -4,9 +4,12 @@ use std::ffi::c_void;
 
 use gristmill_abi::{
     ArrowArray, ArrowSchema, Part, Restored, StateWriter, Text, export_batch, export_schema,
-    import_batch, import_schema, value_of, value_state,
+    import_any_schema, import_batch, value_of, value_state,
 };
+use gristmill_stage::arrow_array::Array;
 use gristmill_stage::{Error, Result, Snapshot, State};
+
+use crate::guard::guarded;
 
 /// Takes a snapshot.
 #[derive(Default)]
@@ -33,7 +36,7 @@ impl StateTaker {
     unsafe fn act(handle: *mut c_void, act: impl FnOnce(&mut Self) -> Result<()>) {
         // SAFETY: the handle is that of a table of this call, and nobody else uses it meanwhile.
         let taker = unsafe { &mut *handle.cast::<Self>() };
-        if let Err(error) = act(taker) {
+        if let Err(error) = guarded(|| act(taker)) {
             taker.wrong.get_or_insert(error);
         }
     }
@@ -59,14 +62,24 @@ unsafe extern "C" fn part(
     rows: *mut ArrowArray,
 ) {
     let act = |taker: &mut StateTaker| {
-        if schema.is_null() || rows.is_null() {
-            return Err(Error::internal("the plugin keeps a part of its state that is missing"));
-        }
-        // SAFETY: the plugin gives both away, by the C Data Interface, and lends the name.
-        let (name, batch) = unsafe {
-            let (schema, rows) = (ArrowSchema::from_raw(schema), ArrowArray::from_raw(rows));
-            (name.to_string_lossy(), import_batch(rows, &import_schema(&schema)?, true)?)
+        // SAFETY: the plugin gives both away, by the C Data Interface, also if one is missing.
+        let (schema, rows) = unsafe {
+            (
+                (!schema.is_null()).then(|| ArrowSchema::from_raw(schema)),
+                (!rows.is_null()).then(|| ArrowArray::from_raw(rows)),
+            )
         };
+        let Some((schema, rows)) = schema.zip(rows) else {
+            return Err(Error::internal("the plugin keeps a part of its state that is missing"));
+        };
+        // SAFETY: as above; the name is lent.
+        let (name, batch) = unsafe {
+            (name.to_string_lossy(), import_batch(rows, &import_any_schema(&schema)?, true)?)
+        };
+        // It is written and read again, maybe much later; there is time to look at every row.
+        for column in batch.columns() {
+            column.to_data().validate_full()?;
+        }
         taker.state().parts.push((name, batch));
         Ok(())
     };
@@ -77,9 +90,9 @@ unsafe extern "C" fn part(
 unsafe extern "C" fn value(handle: *mut c_void, version: u32, value: Text) {
     // SAFETY: the text lives as long as the call.
     let value = unsafe { value.to_string_lossy() };
-    let act = |taker: &mut StateTaker| {
-        taker.state = Some(value_state(version, &value)?);
-        Ok(())
+    let act = |taker: &mut StateTaker| match taker.state.replace(value_state(version, &value)?) {
+        None => Ok(()),
+        Some(_) => Err(Error::internal("the plugin keeps a value besides other state")),
     };
     // SAFETY: the plugin hands back the handle of its call.
     unsafe { StateTaker::act(handle, act) }

@@ -69,6 +69,9 @@ impl Instance {
 
     /// Asks the stage what cannot fail.
     fn ask<T>(&mut self, instead: T, ask: impl FnOnce(&dyn Transform) -> T) -> T {
+        if self.panic.is_some() {
+            return instead;
+        }
         let Stage::Transform(transform) = &self.stage else { return instead };
         match catch_unwind(AssertUnwindSafe(|| ask(&**transform))) {
             Ok(answer) => answer,
@@ -205,6 +208,7 @@ pub(super) unsafe extern "C" fn stop(
     let call = || {
         // SAFETY: the host makes one call at a time, of a stage that it has opened.
         let instance = unsafe { Instance::of(stage) };
+        instance.sound()?;
         let more = source(&mut instance.stage)?.stop()?;
         // SAFETY: the host wants it there.
         unsafe { poll_on.write(i32::from(more)) };
@@ -239,10 +243,15 @@ pub(super) unsafe extern "C" fn committed(
     epoch: u64,
     failure: *mut Failure,
 ) -> i32 {
-    // SAFETY: the host makes one call at a time, of a stage that it has opened.
-    let call = || match &mut unsafe { Instance::of(stage) }.stage {
-        Stage::Source(source) => source.committed(epoch),
-        Stage::Transform(transform) => transform.committed(epoch),
+    let call = || {
+        // SAFETY: the host makes one call at a time, of a stage that it has opened.
+        let instance = unsafe { Instance::of(stage) };
+        // One that has panicked publishes nothing.
+        instance.sound()?;
+        match &mut instance.stage {
+            Stage::Source(source) => source.committed(epoch),
+            Stage::Transform(transform) => transform.committed(epoch),
+        }
     };
     // SAFETY: the host hands over a failure for this call.
     unsafe { answer(failure, call) }
