@@ -47,3 +47,18 @@ fn generate_conforms_as_a_plugin() {
 fn shape_conforms_as_a_plugin() {
     run("shape", crate::shape::cases);
 }
+
+#[test]
+fn parse_conforms_as_a_plugin() {
+    run("parse", crate::parse::cases);
+}
+
+#[test]
+fn read_write_and_lookup_conform_as_a_plugin() {
+    run("files", crate::files::cases);
+}
+
+#[test]
+fn fetch_conforms_as_a_plugin() {
+    run("fetch", crate::fetch::cases);
+}
