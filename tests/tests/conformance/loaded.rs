@@ -64,6 +64,11 @@ fn fetch_conforms_as_a_plugin() {
 }
 
 #[test]
+fn command_conforms_as_a_plugin() {
+    run("command", crate::command::cases);
+}
+
+#[test]
 fn filter_map_and_route_conform_as_a_plugin() {
     run("sql", crate::rows::cases);
 }
