@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, FixedSizeListArray, Float64Array, Int64Array,
@@ -98,6 +99,17 @@ fn batches_come_out_as_they_went_in() {
     let rows = arrow_array::RecordBatchOptions::new().with_row_count(Some(3));
     let bare = RecordBatch::try_new_with_options(none, Vec::new(), &rows).unwrap();
     assert_eq!(across(&bare).unwrap(), bare);
+}
+
+/// An empty column of texts whose offsets begin further on would panic when it is worked on.
+#[test]
+fn empty_columns_begin_at_nothing() {
+    let whole = batch();
+    let inside = across(&whole).unwrap();
+    let nothing = inside.column_by_name("nothing").unwrap().as_list::<i32>();
+    assert_eq!(nothing.values().as_string::<i32>().value_offsets(), [0]);
+    let none = across(&whole.slice(3, 0)).unwrap();
+    assert_eq!(none.column_by_name("texts").unwrap().as_string::<i32>().value_offsets(), [0]);
 }
 
 /// What is said of an array that was changed.

@@ -300,6 +300,51 @@ fn a_plugin_that_hangs_is_killed_in_its_child() {
     assert_eq!(place.read("out.jsonl").lines().count(), 19);
 }
 
+/// A folder with the plugin in C that hands rows on, with a word defined that breaks it.
+fn with_pass(word: &str) -> Place {
+    let place = Place::new();
+    let source = std::fs::read_to_string(root().join("framework/loader/tests/c/pass.c")).unwrap();
+    place.write("pass.c", &format!("#define {word}\n{source}"));
+    compile(&place, &place.path().join("pass.c"), "libpass.so");
+    place
+}
+
+fn pass(mode: &str) -> String {
+    broken("none", mode)
+        .replace("[gristmill_broken]", "[./libpass.so]")
+        .replace("type: broken", "type: pass")
+        .replace("    with: { column: n, at: ['7'], how: none }\n", "")
+}
+
+#[test]
+fn a_plugin_in_c_that_ruins_its_memory_takes_only_its_child() {
+    for word in ["FREES_TWICE", "WILD"] {
+        let place = with_pass(word);
+        run(&place, &pass("process")).expect(3);
+        assert_eq!(place.read("out.jsonl").lines().count(), 19, "{word}");
+        assert!(place.read("broken.rejected.jsonl").contains("\"n\":7"), "{word}");
+    }
+}
+
+#[test]
+fn a_plugin_that_lies_about_its_rows_is_found_out_in_every_mode() {
+    for mode in MODES {
+        let place = with_pass("NEGATIVE");
+        run(&place, &pass(mode)).expect(4).says("has -5 rows").says("breaks");
+        assert!(!place.exists("out.jsonl"), "{mode}");
+    }
+}
+
+#[test]
+fn what_a_plugin_prints_does_not_get_into_files() {
+    for mode in MODES {
+        let place = Place::new();
+        let ended = run(&place, &broken("print", mode)).expect(0);
+        assert!((ended.stdout + &ended.stderr).contains("from stdout"), "{mode}");
+        assert_eq!(place.read("out.jsonl").lines().count(), 20, "{mode}");
+    }
+}
+
 #[test]
 fn a_plugin_is_inspected() {
     let place = with_ratio();

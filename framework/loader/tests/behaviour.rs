@@ -5,10 +5,13 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{Place, kind};
 use gristmill_stage::arrow_array::RecordBatch;
-use gristmill_stage::{ErrorKind, Kind};
+use gristmill_stage::{
+    BuildContext, ErrorKind, Kind, Output, Result, Snapshot, Stage, SystemClock,
+};
 use gristmill_testkit::conformance::{Settings, check};
 use gristmill_testkit::{Harness, rows};
 use serde_json::json;
@@ -18,7 +21,7 @@ fn input() -> RecordBatch {
 }
 
 /// What comes of a run of the fixture.
-fn run(kind: &dyn Kind) -> Result<gristmill_testkit::Collected, gristmill_stage::Error> {
+fn run(kind: &dyn Kind) -> Result<gristmill_testkit::Collected> {
     let input = input();
     let mut stage = Harness::new().build(kind, &json!({}), Some(&input.schema()))?;
     stage.run_transform(vec![input])?;
@@ -131,6 +134,44 @@ fn a_kind_is_found_again_by_what_its_provider_says() {
     let error = gristmill_loader::Loader::default().find_again(&provider.data);
     let error = error.err().expect("it is another file");
     assert!(error.message().contains("is another file than the pinned one"), "{error}");
+}
+
+/// What the fixture has counted, as it says in its snapshots.
+fn counted(kind: &dyn Kind, restored: Snapshot) -> Snapshot {
+    let schema = input().schema();
+    let context = BuildContext::new("counts", Arc::new(SystemClock::start()))
+        .with_schemas(schema.clone(), schema)
+        .with_restored(restored);
+    let Stage::Transform(mut stage) = kind.build(&json!({}), context).unwrap() else {
+        panic!("no transform");
+    };
+    stage.process(input(), &mut Nowhere).unwrap();
+    stage.snapshot().unwrap()
+}
+
+struct Nowhere;
+
+impl Output for Nowhere {
+    fn emit(&mut self, _: RecordBatch) -> Result<()> {
+        Ok(())
+    }
+
+    fn reject(&mut self, _: RecordBatch, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stage_in_c_goes_on_from_its_snapshot() {
+    let place = Place::new();
+    let kind = kind(&place, &[]);
+    let first = counted(&*kind, Snapshot::Stateless);
+    assert_eq!(first.value::<u64>(1).unwrap(), Some(3));
+    assert_eq!(counted(&*kind, first).value::<u64>(1).unwrap(), Some(6));
+    let other = Snapshot::of(2, &3).unwrap();
+    let context = BuildContext::new("counts", Arc::new(SystemClock::start())).with_restored(other);
+    let error = kind.build(&json!({}), context).err().expect("it knows no version 2");
+    assert_eq!(error.kind(), ErrorKind::Restore);
 }
 
 /// Two libraries with one path, one after the other, are two libraries.

@@ -11,6 +11,8 @@ use gristmill_stage::Registry;
 pub use options::CommandOptions;
 pub use stage::Command;
 
+gristmill_abi::export_stages!(Command);
+
 /// Adds `command`.
 pub fn register(registry: &mut Registry) {
     registry.add(Command);

@@ -20,6 +20,8 @@ pub use options::{CommitOptions, Mode};
 pub use postgres::{PostgresOptions, PostgresSink};
 pub use sqlite::{SqliteOptions, SqliteSink};
 
+gristmill_abi::export_stages!(SqliteSink, PostgresSink);
+
 /// Adds `sqlite` and `postgres`.
 pub fn register(registry: &mut Registry) {
     registry.add(SqliteSink).add(PostgresSink);

@@ -37,6 +37,8 @@ pub use spec::Fetch;
 
 use gristmill_stage::Registry;
 
+gristmill_abi::export_stages!(Fetch);
+
 /// Adds the kind `fetch`.
 pub fn register(registry: &mut Registry) {
     registry.add(Fetch);

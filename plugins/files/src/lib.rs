@@ -48,6 +48,8 @@ pub use roll::Roll;
 pub use write::Write;
 pub use write_options::{WriteCompression, WriteFormat, WriteOptions};
 
+gristmill_abi::export_stages!(Read, Write, Lookup);
+
 /// Adds `read`, `write` and `lookup`.
 pub fn register(registry: &mut Registry) {
     registry.add(Read).add(Write).add(Lookup);

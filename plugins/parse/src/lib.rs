@@ -19,6 +19,8 @@ mod testing;
 
 use gristmill_stage::Registry;
 
+gristmill_abi::export_stages!(stage::Parse);
+
 /// Adds the kind `parse` to the registry.
 pub fn register(registry: &mut Registry) {
     registry.add(stage::Parse);

@@ -40,6 +40,8 @@ pub use options::{Expression, GroupBy, Named, Select};
 pub use reference::{Family, Function, functions, nearest_function};
 pub use route::{Route, RouteOptions};
 
+gristmill_abi::export_stages!(Filter, Map, Route, Aggregate);
+
 /// Adds the kinds of this crate.
 pub fn register(registry: &mut Registry) {
     registry.add(Filter).add(Map).add(Route).add(Aggregate);

@@ -47,3 +47,62 @@ fn generate_conforms_as_a_plugin() {
 fn shape_conforms_as_a_plugin() {
     run("shape", crate::shape::cases);
 }
+
+#[test]
+fn parse_conforms_as_a_plugin() {
+    run("parse", crate::parse::cases);
+}
+
+#[test]
+fn read_write_and_lookup_conform_as_a_plugin() {
+    run("files", crate::files::cases);
+}
+
+#[test]
+fn fetch_conforms_as_a_plugin() {
+    run("fetch", crate::fetch::cases);
+}
+
+#[test]
+fn command_conforms_as_a_plugin() {
+    run("command", crate::command::cases);
+}
+
+#[test]
+fn filter_map_and_route_conform_as_a_plugin() {
+    run("sql", crate::rows::cases);
+}
+
+#[test]
+fn aggregate_conforms_as_a_plugin() {
+    run("sql", crate::aggregate::cases);
+}
+
+#[test]
+fn sqlite_conforms_as_a_plugin() {
+    run("databases", crate::databases::sqlite);
+}
+
+#[test]
+fn postgres_conforms_as_a_plugin() {
+    run("databases", crate::databases::postgres);
+}
+
+/// A kind that is registered and not exported would be missing from the library.
+#[test]
+fn every_library_has_the_kinds_of_its_crate() {
+    for (name, register) in crate::PLUGINS {
+        let mut built_in = Registry::new();
+        register(&mut built_in);
+        let names = |registry: &Registry| -> Vec<String> {
+            registry.iter().map(|kind| kind.name().to_owned()).collect()
+        };
+        let loaded = registry(name);
+        assert_eq!(names(&loaded), names(&built_in), "{name}");
+        for kind in built_in.iter() {
+            let other = loaded.get(kind.name()).unwrap();
+            assert_eq!(other.options(), kind.options(), "{}", kind.name());
+            assert_eq!((other.role(), other.summary()), (kind.role(), kind.summary()));
+        }
+    }
+}

@@ -54,6 +54,7 @@ static int32_t plan(const struct GristmillOptions *options, const struct ArrowSc
 struct Stage {
   int64_t rows;
   const struct GristmillHost *host;
+  char much[2000]; /* So that one that is not freed shows. */
 };
 
 static int32_t open_stage(const struct GristmillOptions *options, const struct GristmillContext *context,
@@ -81,6 +82,20 @@ static int32_t process(void *state, struct ArrowArray *batch, const struct Grist
                        struct GristmillFailure *failure) {
   struct Stage *stage = state;
   stage->rows += batch->length;
+#if defined(FREES_TWICE) || defined(WILD)
+  const struct ArrowArray *column = batch->children[0];
+  const int64_t *values = column->buffers[1];
+  for (int64_t i = 0; i < batch->length; i++) {
+    if (values[batch->offset + column->offset + i] != 7) continue;
+#ifdef FREES_TWICE
+    void *volatile memory = malloc(100);
+    free(memory);
+    free(memory);
+#else
+    *(volatile int *)8 = 1;
+#endif
+  }
+#endif
 #ifdef FEWER_COLUMNS
   batch->n_children -= 1;
 #endif

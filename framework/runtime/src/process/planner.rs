@@ -38,7 +38,7 @@ struct Session {
 /// What is waited for.
 enum Heard {
     Described(Description),
-    Planned(Planned),
+    Planned(Box<Planned>),
     Greeted(Hello),
 }
 
@@ -58,7 +58,7 @@ impl Planner {
     /// What comes of a stage.
     pub(super) fn plan(&self, question: Question, input: Option<&SchemaRef>) -> Result<Planned> {
         match self.ask(&asks(question, input))? {
-            Heard::Planned(planned) => Ok(planned),
+            Heard::Planned(planned) => Ok(*planned),
             _ => Err(Error::internal(format!("`{}` answered another question", self.shown))),
         }
     }
@@ -123,7 +123,7 @@ impl Session {
                     Some(Message::Described(kinds)) => return Ok(Heard::Described(*kinds)),
                     Some(Message::Schema(Side::Output, schema)) => output = schema,
                     Some(Message::Planned(answer)) => {
-                        return Ok(Heard::Planned(answer.planned(output)));
+                        return Ok(Heard::Planned(Box::new(answer.planned(output))));
                     }
                     Some(Message::Error(fault)) => return Err(Refused::Error(fault.into())),
                     Some(Message::Heartbeat(_) | Message::Log(_)) | None => {}
