@@ -159,7 +159,9 @@ fn arrays_that_are_none_are_refused() {
                 a.children
             }
         }),
-        ("more nulls than there are", "says that it has 100 nulls", &|a| child(a, 0).null_count = 100),
+        ("more nulls than there are", "says that it has 100 nulls", &|a| {
+            child(a, 0).null_count = 100
+        }),
         ("nulls that are not told", "says that it has 0 nulls", &|a| child(a, 0).null_count = 0),
         ("nulls without a mask", "does not say which", &|a| {
             // SAFETY: numbers have two buffers.

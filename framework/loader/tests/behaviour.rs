@@ -74,6 +74,7 @@ fn what_a_stage_does_wrong_is_an_error_that_says_so() {
 fn what_a_kind_plans_wrong_is_an_error_that_says_so() {
     for (word, said) in [
         ("PLAN_BAD_FORMAT", "plans the column `x` with the type `?!`"),
+        ("PLAN_LIST", "with the type `+l`, which has columns inside"),
         ("PLAN_VIEW", "plans columns of views"),
         ("PLAN_TWICE", "plans the column `n` twice"),
         ("PLAN_BAD_DETAILS", "plans something that is no plan"),
@@ -183,6 +184,18 @@ fn a_file_that_was_replaced_is_another_library() {
     let second = kind(&place, &["-DREJECTS"]);
     assert_eq!(run(&*first).unwrap().batches.len(), 1);
     assert_eq!(run(&*second).unwrap().rejected.len(), 1);
+}
+
+/// The system's loader knows a library by its inode, which stays when a file is written over.
+#[test]
+fn a_file_that_was_written_over_is_another_library() {
+    let (place, other) = (Place::new(), Place::new());
+    let first = kind(&place, &[]);
+    let bytes = std::fs::read(other.compile(&["-DREJECTS"])).unwrap();
+    place.write("lib.so", bytes);
+    let second = place.open("lib.so").unwrap().kinds(None).remove(0);
+    assert_eq!(run(&*second).unwrap().rejected.len(), 1);
+    assert_eq!(run(&*first).unwrap().batches.len(), 1);
 }
 
 /// Memory of this process that is its own, in KiB.

@@ -33,6 +33,10 @@ static int32_t plan(const struct GristmillOptions *options, const struct ArrowSc
   static const struct GristmillText name = GRISTMILL_TEXT("x"), format = GRISTMILL_TEXT("?!");
   plan->column(plan->handle, name, format, 1);
 #endif
+#ifdef PLAN_LIST
+  static const struct GristmillText name = GRISTMILL_TEXT("x"), format = GRISTMILL_TEXT("+l");
+  plan->column(plan->handle, name, format, 1);
+#endif
 #ifdef PLAN_VIEW
   static const struct GristmillText name = GRISTMILL_TEXT("x"), format = GRISTMILL_TEXT("vu");
   plan->column(plan->handle, name, format, 1);
