@@ -57,7 +57,8 @@ impl StageSpec for Markdown {
 
     fn build(options: Options, context: BuildContext) -> Result<Stage> {
         let written: Option<Written> = context.restored().value(VERSION)?;
-        Ok(Stage::transform(Table::open(&options.path, context.input(), written)?))
+        let resumable = context.resumable();
+        Ok(Stage::transform(Table::open(&options.path, context.input(), written, resumable)?))
     }
 }
 
@@ -72,12 +73,22 @@ struct Table {
     path: PathBuf,
     written: Written,
     file: File,
-    /// Whether the file aside is to go when this is dropped.
+    /// Whether the table is not under its name yet.
     unfinished: bool,
+    /// Whether another run may go on from a snapshot of this one.
+    resumable: bool,
+    /// Whether a snapshot knows of the file aside.
+    known: bool,
 }
 
 impl Table {
-    fn open(path: &Path, input: &SchemaRef, written: Option<Written>) -> Result<Self> {
+    fn open(
+        path: &Path,
+        input: &SchemaRef,
+        written: Option<Written>,
+        resumable: bool,
+    ) -> Result<Self> {
+        let known = written.is_some();
         let failed = |e| Error::io(format!("{} cannot be written: {e}", path.display()));
         let (mut file, written) = match written {
             // Another worker has begun it: what it wrote after its snapshot does not count.
@@ -102,7 +113,7 @@ impl Table {
             }
         };
         file.seek(SeekFrom::Start(written.bytes)).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), written, file, unfinished: true })
+        Ok(Self { path: path.to_owned(), written, file, unfinished: true, resumable, known })
     }
 }
 
@@ -126,13 +137,18 @@ impl Transform for Table {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
+        if self.resumable {
+            // What counts must be on the disk when the snapshot is.
+            self.file.sync_data()?;
+        }
+        self.known = true;
         Snapshot::of(VERSION, &self.written)
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if self.unfinished {
+        if self.unfinished && !(self.resumable && self.known) {
             // Whether it goes or not, the table under its name is as it was.
             let _ = std::fs::remove_file(&self.written.aside);
         }
