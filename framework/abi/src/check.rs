@@ -61,10 +61,9 @@ unsafe fn visit(array: &ArrowArray, kind: &DataType, least: i64) -> Result<()> {
 /// below zero.
 fn crosses(kind: &DataType) -> Result<()> {
     match kind {
-        DataType::Union(..)
-        | DataType::RunEndEncoded(..)
-        | DataType::ListView(_)
-        | DataType::LargeListView(_) => Err(wrong(kind, "is of a type that does not cross")),
+        DataType::Union(..) | DataType::RunEndEncoded(..) => {
+            Err(wrong(kind, "is of a type that does not cross"))
+        }
         DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
             Err(wrong(kind, "has a width below zero"))
         }
@@ -120,6 +119,10 @@ unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> 
     if array.length == 0 {
         return Ok(0);
     }
+    if let DataType::ListView(_) | DataType::LargeListView(_) = kind {
+        // SAFETY: by the contract of this function.
+        return unsafe { views(array, kind, end) };
+    }
     let width = match kind {
         DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(_, _) => 4,
         DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => 8,
@@ -129,19 +132,42 @@ unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> 
     if buffer.is_null() {
         return Err(wrong(kind, "has no offsets"));
     }
-    let at = |index: i64| {
-        let index = usize::try_from(index).unwrap_or_default();
-        // SAFETY: an array of `end` rows has `end + 1` offsets.
-        unsafe {
-            match width {
-                4 => i64::from(buffer.cast::<i32>().add(index).read_unaligned()),
-                _ => buffer.cast::<i64>().add(index).read_unaligned(),
-            }
-        }
-    };
+    // SAFETY: an array of `end` rows has `end + 1` offsets.
+    let at = |index: i64| unsafe { number(buffer, width, index) };
     let (first, last) = (at(array.offset), at(end));
     if first < 0 || last < first {
         return Err(wrong(kind, &format!("has offsets from {first} to {last}")));
+    }
+    Ok(last)
+}
+
+/// A whole number of so many bytes.
+unsafe fn number(buffer: *const u8, width: usize, index: i64) -> i64 {
+    let index = usize::try_from(index).unwrap_or_default();
+    // SAFETY: by the contract of this function.
+    unsafe {
+        match width {
+            4 => i64::from(buffer.cast::<i32>().add(index).read_unaligned()),
+            _ => buffer.cast::<i64>().add(index).read_unaligned(),
+        }
+    }
+}
+
+/// Looks at every list of a view, as they are in no order, and returns where the last item is.
+unsafe fn views(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> {
+    let width = if matches!(kind, DataType::ListView(_)) { 4 } else { 8 };
+    let (offsets, sizes) = (array.buffer(1), array.buffer(2));
+    if offsets.is_null() || sizes.is_null() {
+        return Err(wrong(kind, "has no offsets, or no sizes"));
+    }
+    let mut last = 0;
+    for row in array.offset..end {
+        // SAFETY: an array of `end` rows has as many offsets, and sizes.
+        let (from, items) = unsafe { (number(offsets, width, row), number(sizes, width, row)) };
+        match from.checked_add(items) {
+            Some(to) if from >= 0 && items >= 0 => last = last.max(to),
+            _ => return Err(wrong(kind, &format!("has {items} items from {from}"))),
+        }
     }
     Ok(last)
 }
