@@ -115,11 +115,15 @@ fn ask(address: &str, query: &str) -> Option<Vec<(BTreeMap<String, String>, f64)
     )
 }
 
-/// Asks until the answer is this.
-fn wait_for(address: &str, query: &str, is: impl Fn(f64) -> bool) {
+/// Asks until the answer is this. Those that it takes must live.
+fn wait_for(address: &str, query: &str, living: &mut [&mut Ends], is: impl Fn(f64) -> bool) {
     loop {
         if ask(address, query).is_some_and(|found| found.iter().any(|(_, value)| is(*value))) {
             return;
+        }
+        for process in &mut *living {
+            let ended = process.0.try_wait().unwrap();
+            assert!(ended.is_none(), "{query} waits for a process that has ended: {ended:?}");
         }
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -166,13 +170,11 @@ fn has_nothing(row: &str, panel: &str, query: &str) -> bool {
 fn prometheus_answers_every_panel_and_every_rule() {
     let place = Place::new();
     let (mut run, target) = run(&place);
-    let (_prometheus, address) = prometheus(&place, &target);
-    wait_for(&address, "count_over_time(gristmill_stage_rows_out_total{stage=\"odd\"}[1m])", |n| {
-        n >= SCRAPES
-    });
-    wait_for(&address, "rate(gristmill_stage_rows_out_total{stage=\"odd\"}[10s])", |rate| {
-        rate > 0.0
-    });
+    let (mut server, address) = prometheus(&place, &target);
+    let both = &mut [&mut run, &mut server];
+    let rows = "gristmill_stage_rows_out_total{stage=\"odd\"}";
+    wait_for(&address, &format!("count_over_time({rows}[1m])"), both, |n| n >= SCRAPES);
+    wait_for(&address, &format!("rate({rows}[10s])"), both, |rate| rate > 0.0);
 
     for arguments in [&["dashboard"][..], &["dashboard", "pipeline.yaml"]] {
         let text = place.gristmill(arguments).expect(0).stdout;
@@ -198,7 +200,7 @@ fn prometheus_answers_every_panel_and_every_rule() {
     assert!(scraped > 0.0 && scraped <= now, "{scraped} {now}");
     run.0.kill().unwrap();
     run.0.wait().unwrap();
-    wait_for(&address, "up{job=\"gristmill\"}", |up| up == 0.0);
+    wait_for(&address, "up{job=\"gristmill\"}", &mut [&mut server], |up| up == 0.0);
 }
 
 /// The shares of a stage's time sum to one, rows are neither made nor lost on their way, and the stage
