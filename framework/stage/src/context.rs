@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arrow_schema::{Schema, SchemaRef};
 
-use crate::{Comparison, Snapshot};
+use crate::{Comparison, Readings, Readout, Snapshot};
 
 /// The time of a run. Simulated in tests, so stages take it from here and nowhere else.
 pub trait Clock: Send + Sync {
@@ -109,6 +109,7 @@ pub struct BuildContext {
     clock: Arc<dyn Clock>,
     origins: Arc<Origins>,
     redact: Option<Arc<Redact>>,
+    readings: Option<Arc<Readings>>,
     #[cfg(feature = "async")]
     runtime: Option<Arc<dyn Fn() -> crate::Result<tokio::runtime::Handle> + Send + Sync>>,
 }
@@ -131,6 +132,7 @@ impl BuildContext {
             clock,
             origins: Arc::default(),
             redact: None,
+            readings: None,
             #[cfg(feature = "async")]
             runtime: None,
         }
@@ -205,6 +207,13 @@ impl BuildContext {
     #[must_use]
     pub fn with_redact(mut self, redact: Arc<Redact>) -> Self {
         self.redact = Some(redact);
+        self
+    }
+
+    /// Sets where its readings are kept.
+    #[must_use]
+    pub fn with_readings(mut self, readings: Arc<Readings>) -> Self {
+        self.readings = Some(readings);
         self
     }
 
@@ -300,6 +309,19 @@ impl BuildContext {
     /// What blanks out secrets, if there are any.
     pub fn redactor(&self) -> Option<&Arc<Redact>> {
         self.redact.as_ref()
+    }
+
+    /// Where the stage sets one of the readings that its kind has declared
+    /// ([`StageSpec::READINGS`](crate::StageSpec::READINGS)). Where nobody listens, setting it does
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when the kind has not declared it.
+    pub fn reading(&self, name: &str) -> crate::Result<Readout> {
+        match &self.readings {
+            Some(readings) => readings.readout(name),
+            None => Ok(Readout::default()),
+        }
     }
 
     /// The runtime for the stage's async work. Ask while the stage is built, and keep it. Spawn on

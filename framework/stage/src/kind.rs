@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use arrow_schema::SchemaRef;
 use serde_json::Value;
 
-use crate::{BuildContext, Error, Planned, Program, Result, Role, Stage, StageSpec};
+use crate::{BuildContext, Error, Planned, Program, Reading, Result, Role, Stage, StageSpec};
 
 /// What the framework sees of a kind of stage. Authors write a [`StageSpec`] instead; this trait is
 /// for those who bring kinds from elsewhere, such as a plugin loader.
@@ -28,6 +28,10 @@ pub trait Kind: Send + Sync {
     fn plan(&self, options: &Value, input: Option<&SchemaRef>) -> Result<Planned>;
     /// See [`StageSpec::build`].
     fn build(&self, options: &Value, context: BuildContext) -> Result<Stage>;
+    /// See [`StageSpec::READINGS`].
+    fn readings(&self) -> &[Reading] {
+        &[]
+    }
     /// Who brings the kind; nobody, if it is built in.
     fn provider(&self) -> Option<&Provider> {
         None
@@ -104,6 +108,10 @@ impl<S: StageSpec> Kind for Typed<S> {
 
     fn options(&self) -> Value {
         schemars::schema_for!(S::Options).to_value()
+    }
+
+    fn readings(&self) -> &[Reading] {
+        S::READINGS
     }
 
     fn plan(&self, options: &Value, input: Option<&SchemaRef>) -> Result<Planned> {

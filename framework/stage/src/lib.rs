@@ -15,6 +15,7 @@
 //!
 //! A stage becomes usable from YAML by a [`StageSpec`] that is added to a [`Registry`].
 
+mod cause;
 mod comparison;
 #[cfg(feature = "async")]
 pub mod concurrent;
@@ -28,6 +29,7 @@ mod lineage;
 pub mod option;
 pub mod path;
 mod program;
+pub mod reading;
 mod registry;
 #[cfg(feature = "rows")]
 pub mod rows;
@@ -35,12 +37,14 @@ mod snapshot;
 mod spec;
 mod traits;
 
+pub use cause::Cause;
 pub use comparison::{Comparison, Constant, Relation, Test};
 pub use context::{BatchTarget, BuildContext, Clock, Origins, Redact, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use kind::{Kind, Provider, Typed};
 pub use lineage::Lineage;
 pub use program::Program;
+pub use reading::{Reading, Readings, Readout};
 pub use registry::Registry;
 pub use snapshot::{Snapshot, State};
 pub use spec::{Partitioning, Planned, Role, StageSpec, Steps};

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{BuildContext, Comparison, Lineage, Result, Stage};
+use crate::{BuildContext, Comparison, Lineage, Reading, Result, Stage};
 
 /// Where in a pipeline a kind of stage can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub trait StageSpec: Send + Sync + 'static {
     const INPUT: &'static str;
     /// The columns it emits, in words.
     const OUTPUT: &'static str;
+    /// What its stages alone can know of their work; each becomes a metric, in every mode.
+    const READINGS: &'static [Reading] = &[];
 
     /// Checks options against the input and says what comes out. `input` is `None` for a source.
     /// Reads at the most what is needed to know the schema, and changes nothing.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
-use crate::{Error, Result, Snapshot};
+use crate::{Cause, Error, Result, Snapshot};
 
 /// A stage that was built: one worker's instance.
 pub enum Stage {
@@ -142,4 +142,11 @@ pub trait Output {
     /// Sends rows to the dead letters, with the reason in a sentence. The rows are as they came in:
     /// of any schema.
     fn reject(&mut self, rows: RecordBatch, reason: &str) -> Result<()>;
+
+    /// The same, with the class that the reason belongs to; [`reject`](Output::reject) is for those
+    /// that are to blame on the data.
+    fn reject_as(&mut self, rows: RecordBatch, cause: Cause, reason: &str) -> Result<()> {
+        let _ = cause;
+        self.reject(rows, reason)
+    }
 }

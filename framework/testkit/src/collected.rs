@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
-use gristmill_stage::{BatchTarget, Output, Result};
+use gristmill_stage::{BatchTarget, Cause, Output, Result};
 
 /// All that came out of a stage.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub struct Collected {
 pub struct Rejected {
     /// The rows as they came in.
     pub rows: RecordBatch,
+    /// The class of the reason.
+    pub cause: Cause,
     /// Why, in a sentence.
     pub reason: String,
 }
@@ -130,11 +132,15 @@ impl Output for Recorder<'_> {
     }
 
     fn reject(&mut self, rows: RecordBatch, reason: &str) -> Result<()> {
+        self.reject_as(rows, Cause::default(), reason)
+    }
+
+    fn reject_as(&mut self, rows: RecordBatch, cause: Cause, reason: &str) -> Result<()> {
         if reason.trim().is_empty() {
             self.collected.violation("rejected rows without a reason");
         }
         if rows.num_rows() > 0 {
-            self.collected.rejected.push(Rejected { rows, reason: reason.to_owned() });
+            self.collected.rejected.push(Rejected { rows, cause, reason: reason.to_owned() });
         }
         Ok(())
     }

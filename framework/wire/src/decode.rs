@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::Schema;
-use gristmill_stage::{Snapshot, State};
+use gristmill_stage::{Cause, Snapshot, State};
 use serde::de::DeserializeOwned;
 
 use crate::columns::{Batches, read_schema};
@@ -88,7 +88,9 @@ impl Decoder {
             Kind::Called => Message::Called(called(flags, number, &payload)?),
             Kind::Reject => {
                 let (reason, rows) = table::decode(payload)?;
-                Message::Reject(Rejected { reason, rows })
+                // Another class than are known here is one that came later.
+                let known = Cause::ALL.into_iter().find(|cause| *cause as u64 == number);
+                Message::Reject(Rejected { reason, cause: known.unwrap_or_default(), rows })
             }
             Kind::Commit => {
                 let head: CommitHead = match payload.is_empty() {

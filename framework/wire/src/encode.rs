@@ -159,7 +159,7 @@ impl Encoder {
             }
             Message::Reject(rejected) => {
                 let payload = table::encode(&rejected.reason, &rejected.rows)?;
-                out.frame(Kind::Reject, 0, 0, payload)?;
+                out.frame(Kind::Reject, 0, rejected.cause as u64, payload)?;
             }
             Message::Commit(commit) => write_commit(&mut out, commit)?,
             Message::Heartbeat(beat) => out.frame(Kind::Heartbeat, 0, 0, json(beat)?)?,

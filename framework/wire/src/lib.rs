@@ -5,6 +5,7 @@
 //! [`FrameReader`] says into which bytes to read next and cuts them into [`Frame`]s; [`Decoder`] makes
 //! messages of frames. No bytes that come in can make it panic, or allocate more than the limit.
 
+mod beat;
 mod check;
 mod columns;
 mod decode;
@@ -17,13 +18,14 @@ mod reader;
 mod shape;
 mod table;
 
+pub use beat::{Heartbeat, Told};
 pub use decode::Decoder;
 pub use encode::{Encoder, Outgoing};
 pub use error::WireError;
 pub use frame::{Flags, Frame, HEADER, Kind};
 pub use message::{
-    BatchSize, Called, Commit, Fault, Heartbeat, Hello, Limits, Log, MAJOR, MINOR, Message, Open,
-    PROTOCOL, Rejected, Side,
+    BatchSize, Called, Commit, Fault, Hello, Limits, Log, MAJOR, MINOR, Message, Open, PROTOCOL,
+    Rejected, Side,
 };
 pub use planning::{Answer, Description, KindDescription, Question};
 pub use reader::FrameReader;

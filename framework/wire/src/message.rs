@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Comparison, Error, ErrorKind, Role, Snapshot};
+use gristmill_stage::{Cause, Comparison, Error, ErrorKind, Role, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::beat::Heartbeat;
 use crate::planning::{Answer, Description, Question};
 
 /// The name in every hello.
@@ -15,7 +16,7 @@ pub const PROTOCOL: &str = "gristmill-worker";
 /// Version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 1;
 /// Grows with what was added. A side ignores what it does not know in JSON payloads.
-pub const MINOR: u32 = 2;
+pub const MINOR: u32 = 3;
 
 /// Everything that one side can say to the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,6 +253,8 @@ pub struct Called {
 pub struct Rejected {
     /// Why, in a sentence.
     pub reason: String,
+    /// The class that the reason belongs to.
+    pub cause: Cause,
     /// As they came in; of any schema.
     pub rows: RecordBatch,
 }
@@ -277,20 +280,6 @@ pub(crate) struct CommitHead {
     pub(crate) epoch: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<StateHead>,
-}
-
-/// What a worker tells of itself. Zero where it does not know.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Heartbeat {
-    /// Nanoseconds of processor time so far.
-    pub cpu: u64,
-    /// Bytes resident now.
-    pub memory: u64,
-    /// The most bytes that were ever resident.
-    pub peak_memory: u64,
-    /// For how many nanoseconds the present call of the stage has been running; 0 outside of calls.
-    pub call: u64,
 }
 
 /// A line for the log.

@@ -9,7 +9,7 @@ use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::{BuildContext, Clock, Error, ErrorKind, Output, Result, Snapshot, Transform};
+use crate::{BuildContext, Cause, Clock, Error, ErrorKind, Output, Result, Snapshot, Transform};
 
 use super::catch::catch;
 use super::finished::{Done, Finished};
@@ -85,7 +85,7 @@ impl<R: AsyncRows> Concurrent<R> {
                 Ok(result) => rows.push((row, result)),
                 Err(error) => {
                     if error != reason {
-                        reject(&rejected, reason.message(), out)?;
+                        reject(&rejected, &reason, out)?;
                         rejected.clear();
                         reason = error;
                     }
@@ -93,18 +93,19 @@ impl<R: AsyncRows> Concurrent<R> {
                 }
             }
         }
-        reject(&rejected, reason.message(), out)?;
+        reject(&rejected, &reason, out)?;
         if rows.is_empty() { Ok(()) } else { out.emit(self.shared.rows.collect(rows)?) }
     }
 }
 
 /// Rejects rows that have one reason in common.
-fn reject(rows: &[Row], reason: &str, out: &mut dyn Output) -> Result<()> {
+fn reject(rows: &[Row], reason: &Error, out: &mut dyn Output) -> Result<()> {
+    let cause = Cause::of(reason);
     match rows {
         [] => Ok(()),
-        [row] => out.reject(row.slice(), reason),
+        [row] => out.reject_as(row.slice(), cause, reason.message()),
         rows => match Selection::new(rows).batch()? {
-            Some(batch) => out.reject(batch, reason),
+            Some(batch) => out.reject_as(batch, cause, reason.message()),
             None => Ok(()),
         },
     }

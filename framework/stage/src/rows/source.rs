@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::cut::{Cutter, Rows};
-use crate::{BuildContext, Next, Output, Result, Snapshot, Source, Stage};
+use crate::{BuildContext, Cause, Next, Output, Result, Snapshot, Source, Stage};
 
 /// Layout of the snapshot: the position, a number.
 const VERSION: u32 = 1;
@@ -81,5 +81,14 @@ impl Output for Counted<'_> {
 
     fn reject(&mut self, rows: arrow_array::RecordBatch, reason: &str) -> Result<()> {
         self.out.reject(rows, reason)
+    }
+
+    fn reject_as(
+        &mut self,
+        rows: arrow_array::RecordBatch,
+        cause: Cause,
+        reason: &str,
+    ) -> Result<()> {
+        self.out.reject_as(rows, cause, reason)
     }
 }

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::convert::Reader;
 use super::cut::{Cutter, Rows};
-use crate::{BuildContext, Error, ErrorKind, Output, Result, Snapshot, Stage, State, Transform};
+use crate::{
+    BuildContext, Cause, Error, ErrorKind, Output, Result, Snapshot, Stage, State, Transform,
+};
 
 /// A transform of rows; [`stage`] makes a stage of it.
 pub trait RowTransform: Send {
@@ -161,7 +163,7 @@ impl<R: RowTransform> Adapter<R> {
                 Err(e) => {
                     // A row is either rejected or comes out, never both.
                     self.made.truncate(before);
-                    out.reject(batch.slice(row, 1), &e.to_string())?;
+                    out.reject_as(batch.slice(row, 1), Cause::of(&e), &e.to_string())?;
                 }
             }
         }

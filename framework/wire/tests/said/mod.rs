@@ -15,10 +15,10 @@ use arrow_array::{
     RunArray, StringArray, StructArray, TimestampMicrosecondArray, UnionArray,
 };
 use arrow_schema::{DataType, Field, Schema, UnionFields};
-use gristmill_stage::{Comparison, Constant, Relation, Role, Snapshot, Test};
+use gristmill_stage::{Cause, Comparison, Constant, Relation, Role, Snapshot, Test};
 use gristmill_wire::{
     Answer, BatchSize, Called, Commit, Decoder, Description, Encoder, Fault, FrameReader,
-    Heartbeat, Hello, KindDescription, Limits, Log, Message, Open, Question, Rejected, Side,
+    Heartbeat, Hello, KindDescription, Limits, Log, Message, Open, Question, Rejected, Side, Told,
 };
 use serde_json::json;
 
@@ -175,10 +175,30 @@ pub fn messages(batches: &[RecordBatch]) -> Vec<Message> {
         Message::Barrier { epoch: 5, drained: true },
         Message::Committed(5),
         Message::Called(Called { batch: 1, nanos: 99, measured: true, holding: true }),
-        Message::Reject(Rejected { reason: "because ✗".to_owned(), rows: first.clone() }),
+        Message::Reject(Rejected {
+            reason: "because ✗".to_owned(),
+            cause: Cause::Io,
+            rows: first.clone(),
+        }),
         Message::Commit(Box::default()),
         Message::Commit(Box::new(Commit { through: 2, epoch: 5, finished: true, snapshot: state })),
-        Message::Heartbeat(Heartbeat { cpu: 1, memory: 2, peak_memory: 3, call: 4 }),
+        Message::Heartbeat(Heartbeat { cpu: 1, ..Heartbeat::default() }),
+        Message::Heartbeat(Heartbeat {
+            cpu: 1,
+            memory: 2,
+            peak_memory: 3,
+            call: 4,
+            readings: vec![
+                Told { name: "in_flight".to_owned(), value: Some(3.0), ..Told::default() },
+                Told {
+                    name: "latency".to_owned(),
+                    of: Some("2xx".to_owned()),
+                    counts: vec![1, 0, 2],
+                    sum: Some(0.25),
+                    ..Told::default()
+                },
+            ],
+        }),
         Message::Log(Log { level: "warn".to_owned(), message: "line".to_owned() }),
         Message::Error(fault),
         Message::End,

@@ -1,0 +1,460 @@
+//! What a stage alone can know of its work: requests under way, groups held, answers by class.
+//!
+//! A stage names no metric. It declares readings in its [`StageSpec`](crate::StageSpec::READINGS), asks
+//! for them by name while it is built ([`BuildContext::reading`](crate::BuildContext::reading)), and
+//! sets them as it works. The framework makes metrics of them, in every mode.
+//!
+//! Which series there are follows from the declaration alone: a label has its values in a list, so
+//! nothing that is in the rows can become a series.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Error, Result};
+
+/// The declaration of a reading.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Its name, without the kind and without the unit: letters from a to z, digits and `_`.
+    pub name: &'static str,
+    /// What sort of number it is.
+    pub measure: Measure,
+    /// Its unit, if it has one; a base unit, so that nobody has to convert.
+    pub unit: Option<Unit>,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+    /// What tells its numbers apart, if there are several: the name of a label, and all values that it
+    /// can have.
+    pub label: Option<(&'static str, &'static [&'static str])>,
+}
+
+/// What sort of number a reading is, and what the numbers of several workers make together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measure {
+    /// Only grows; workers add up.
+    Counter,
+    /// Goes up and down, from 0 on; workers add up.
+    Gauge,
+    /// Goes up and down, and of several workers the lowest counts. There is none until it is set.
+    Lowest,
+    /// How often values up to each of these bounds came, which rise; workers add up.
+    Histogram(&'static [f64]),
+}
+
+/// The unit of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    /// The unit as a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+impl Reading {
+    const fn new(name: &'static str, measure: Measure, help: &'static str) -> Self {
+        Self { name, measure, unit: None, help, label: None }
+    }
+
+    /// A number that only grows.
+    pub const fn counter(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, Measure::Counter, help)
+    }
+
+    /// A number that goes up and down.
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, Measure::Gauge, help)
+    }
+
+    /// A number of which the lowest of all workers counts.
+    pub const fn lowest(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, Measure::Lowest, help)
+    }
+
+    /// How values are spread, by bounds that rise.
+    pub const fn histogram(name: &'static str, bounds: &'static [f64], help: &'static str) -> Self {
+        Self::new(name, Measure::Histogram(bounds), help)
+    }
+
+    /// In this unit.
+    #[must_use]
+    pub const fn unit(mut self, unit: Unit) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// One number for each value of a label.
+    #[must_use]
+    pub const fn by(mut self, label: &'static str, values: &'static [&'static str]) -> Self {
+        self.label = Some((label, values));
+        self
+    }
+
+    /// Whether it can be a metric.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn check(&self) -> Result<()> {
+        let wrong =
+            |what: String| Err(Error::internal(format!("the reading `{}` {what}", self.name)));
+        let plain = |text: &str| {
+            text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        if !plain(self.name) {
+            return wrong(
+                "has a name that is not of letters from a to z, digits and `_`".to_owned(),
+            );
+        }
+        if let Some((label, values)) = self.label {
+            // Those of the framework, and that of a histogram.
+            let taken = ["pipeline", "stage", "kind", "mode", "worker", "le"].contains(&label);
+            if !plain(label) || taken || values.is_empty() {
+                return wrong(format!(
+                    "cannot have the label `{label}` with {} values",
+                    values.len()
+                ));
+            }
+            if values.iter().enumerate().any(|(at, value)| values[..at].contains(value)) {
+                return wrong(format!("has a value of `{label}` twice"));
+            }
+        }
+        if let Measure::Histogram(bounds) = self.measure {
+            let rise = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+            if bounds.is_empty() || !rise || !bounds.iter().all(|bound| bound.is_finite()) {
+                return wrong("has bounds that do not rise".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn series(&self) -> usize {
+        self.label.map_or(1, |(_, values)| values.len())
+    }
+}
+
+/// The readings of one worker, kept by whoever runs it.
+#[derive(Debug, Default)]
+pub struct Readings(Vec<(Reading, Arc<[Cell]>)>);
+
+impl Readings {
+    /// What is declared, all at zero.
+    pub fn new(declared: &[Reading]) -> Self {
+        let cells = |reading: &Reading| {
+            let cells = (0..reading.series()).map(|_| Cell::new(reading.measure));
+            (*reading, cells.collect())
+        };
+        Self(declared.iter().map(cells).collect())
+    }
+
+    /// Where a stage sets a reading.
+    ///
+    /// # Errors
+    /// When it was not declared.
+    pub fn readout(&self, name: &str) -> Result<Readout> {
+        let found = self.0.iter().find(|(reading, _)| reading.name == name);
+        let (reading, cells) = found.ok_or_else(|| {
+            Error::internal(format!("the reading `{name}` is not declared"))
+                .help("it belongs into `StageSpec::READINGS`")
+        })?;
+        Ok(Readout(Some(Place { reading: *reading, cells: cells.clone(), at: 0 })))
+    }
+
+    /// All that they say now.
+    pub fn read(&self) -> Vec<Series> {
+        let all = self.0.iter().flat_map(|(reading, cells)| {
+            cells.iter().enumerate().map(|(at, cell)| Series {
+                reading: *reading,
+                value: reading.label.and_then(|(_, values)| values.get(at).copied()),
+                figure: cell.read(),
+            })
+        });
+        all.collect()
+    }
+}
+
+/// One number of a reading, or one histogram.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// What it is.
+    pub reading: Reading,
+    /// The value of its label, if it has one.
+    pub value: Option<&'static str>,
+    /// What it says.
+    pub figure: Figure,
+}
+
+/// What a series says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figure {
+    /// A number; not a number while it was never set.
+    Number(f64),
+    /// A histogram.
+    Histogram {
+        /// How many values came up to each bound and above the one before; those above all bounds are
+        /// the last.
+        counts: Vec<u64>,
+        /// All values, added up.
+        sum: f64,
+    },
+}
+
+impl Series {
+    /// The same series before anything has happened.
+    #[must_use]
+    pub fn zero(&self) -> Self {
+        Self { figure: Cell::new(self.reading.measure).read(), ..self.clone() }
+    }
+
+    /// Each series that the declared readings have, at zero.
+    pub fn none(declared: &[Reading]) -> Vec<Self> {
+        Readings::new(declared).read()
+    }
+
+    /// Takes that of another worker, or of an earlier process of the same, into this one.
+    pub fn add(&mut self, other: &Figure) {
+        match (&mut self.figure, other) {
+            (Figure::Number(sum), Figure::Number(more)) => match self.reading.measure {
+                // Of a number and what is none, the number.
+                Measure::Lowest => *sum = sum.min(*more),
+                _ => *sum += more,
+            },
+            (Figure::Histogram { counts, sum }, Figure::Histogram { counts: more, sum: with })
+                if counts.len() == more.len() =>
+            {
+                counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+                *sum += with;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it goes on growing from where it was when another process takes the place of its own.
+    pub fn accumulates(&self) -> bool {
+        matches!(self.reading.measure, Measure::Counter | Measure::Histogram(_))
+    }
+
+    /// Whether there is anything to say.
+    pub fn is_set(&self) -> bool {
+        !matches!(self.figure, Figure::Number(number) if number.is_nan())
+    }
+}
+
+/// Where a stage sets one of its readings. Cheap to clone and to use, from any thread and any task;
+/// where nobody listens, it does nothing.
+#[derive(Clone, Default)]
+pub struct Readout(Option<Place>);
+
+#[derive(Clone)]
+struct Place {
+    reading: Reading,
+    cells: Arc<[Cell]>,
+    at: usize,
+}
+
+impl Readout {
+    /// The one for a value of its label.
+    ///
+    /// # Errors
+    /// When the value was not declared.
+    pub fn of(&self, value: &str) -> Result<Self> {
+        let Some(place) = &self.0 else { return Ok(Self(None)) };
+        let (_, values) = place.reading.label.unwrap_or_default();
+        let at = values.iter().position(|one| *one == value).ok_or_else(|| {
+            let name = place.reading.name;
+            Error::internal(format!("the reading `{name}` has no value `{value}` of its label"))
+        })?;
+        Ok(Self(Some(Place { at, ..place.clone() })))
+    }
+
+    fn cell(&self) -> Option<&Cell> {
+        self.0.as_ref().and_then(|place| place.cells.get(place.at))
+    }
+
+    /// A counter grows.
+    pub fn add(&self, more: u64) {
+        if let Some(Cell::Counter(count)) = self.cell() {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// A gauge is this from now on.
+    pub fn set(&self, value: f64) {
+        if let Some(Cell::Gauge(bits)) = self.cell() {
+            bits.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// A gauge is one more for as long as what is returned lives.
+    pub fn hold(&self) -> Held {
+        if let Some(Cell::Gauge(bits)) = self.cell() {
+            change(bits, 1.0);
+        }
+        Held(self.clone())
+    }
+
+    /// A histogram takes a value; what is not a number is left out.
+    pub fn record(&self, value: f64) {
+        if let Some(Cell::Histogram { bounds, counts, sum }) = self.cell()
+            && !value.is_nan()
+        {
+            let at = bounds.partition_point(|bound| *bound < value);
+            if let Some(count) = counts.get(at) {
+                count.fetch_add(1, Ordering::Relaxed);
+                change(sum, value);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Readout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.as_ref().map(|place| place.reading.name);
+        f.debug_tuple("Readout").field(&name).finish()
+    }
+}
+
+/// Keeps a gauge up by one.
+#[derive(Debug)]
+pub struct Held(Readout);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(Cell::Gauge(bits)) = self.0.cell() {
+            change(bits, -1.0);
+        }
+    }
+}
+
+/// Numbers with fractions are kept as their bits.
+#[derive(Debug)]
+enum Cell {
+    Counter(AtomicU64),
+    Gauge(AtomicU64),
+    Histogram { bounds: &'static [f64], counts: Box<[AtomicU64]>, sum: AtomicU64 },
+}
+
+impl Cell {
+    fn new(measure: Measure) -> Self {
+        match measure {
+            Measure::Counter => Self::Counter(AtomicU64::new(0)),
+            Measure::Gauge => Self::Gauge(AtomicU64::new(0.0_f64.to_bits())),
+            Measure::Lowest => Self::Gauge(AtomicU64::new(f64::NAN.to_bits())),
+            Measure::Histogram(bounds) => Self::Histogram {
+                bounds,
+                counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+                sum: AtomicU64::new(0.0_f64.to_bits()),
+            },
+        }
+    }
+
+    fn read(&self) -> Figure {
+        let number = |bits: &AtomicU64| f64::from_bits(bits.load(Ordering::Relaxed));
+        match self {
+            Self::Counter(count) => Figure::Number(count.load(Ordering::Relaxed) as f64),
+            Self::Gauge(bits) => Figure::Number(number(bits)),
+            Self::Histogram { counts, sum, .. } => Figure::Histogram {
+                counts: counts.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
+                sum: number(sum),
+            },
+        }
+    }
+}
+
+/// Changes a number that is kept as its bits.
+fn change(bits: &AtomicU64, by: f64) {
+    let changed = |old| Some((f64::from_bits(old) + by).to_bits());
+    // Only a closure that returns nothing makes it fail.
+    let _ = bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[Reading] = &[
+        Reading::counter("answers", "Answers.").by("status", &["2xx", "5xx"]),
+        Reading::gauge("in_flight", "Requests under way."),
+        Reading::lowest("watermark_timestamp", "How far.").unit(Unit::Seconds),
+        Reading::histogram("latency", &[0.1, 1.0], "How long.").unit(Unit::Seconds),
+    ];
+
+    fn number(series: &Series) -> f64 {
+        match series.figure {
+            Figure::Number(number) => number,
+            Figure::Histogram { .. } => panic!("{series:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let readings = Readings::new(ALL);
+        let answers = readings.readout("answers").unwrap();
+        answers.of("5xx").unwrap().add(3);
+        let in_flight = readings.readout("in_flight").unwrap();
+        let (one, two) = (in_flight.hold(), in_flight.clone().hold());
+        drop(one);
+        let latency = readings.readout("latency").unwrap();
+        [0.1, 0.11, 7.0, f64::NAN].into_iter().for_each(|value| latency.record(value));
+        let read = readings.read();
+        assert_eq!(read[..3].iter().map(number).collect::<Vec<_>>(), [0.0, 3.0, 1.0]);
+        assert_eq!(read[1].value, Some("5xx"));
+        assert!(!read[3].is_set());
+        let Figure::Histogram { counts, sum } = &read[4].figure else { panic!("{read:?}") };
+        assert_eq!(counts, &[1, 1, 1]);
+        assert!((sum - 7.21).abs() < 1e-9);
+        drop(two);
+        assert_eq!(number(&readings.read()[2]), 0.0);
+    }
+
+    #[test]
+    fn workers_add_up_or_the_lowest_counts() {
+        let (one, other) = (Readings::new(ALL), Readings::new(ALL));
+        for (readings, at) in [(&one, 9.0), (&other, 7.0)] {
+            readings.readout("watermark_timestamp").unwrap().set(at);
+            readings.readout("in_flight").unwrap().set(at);
+            readings.readout("latency").unwrap().record(0.5);
+        }
+        let mut sum = Series::none(ALL);
+        for readings in [&one, &other] {
+            sum.iter_mut().zip(readings.read()).for_each(|(sum, more)| sum.add(&more.figure));
+        }
+        assert_eq!([number(&sum[2]), number(&sum[3])], [16.0, 7.0]);
+        assert_eq!(sum[4].figure, Figure::Histogram { counts: vec![0, 2, 0], sum: 1.0 });
+    }
+
+    #[test]
+    fn what_was_not_declared_is_an_error() {
+        let readings = Readings::new(ALL);
+        assert!(readings.readout("other").unwrap_err().to_string().contains("`other`"));
+        let answers = readings.readout("answers").unwrap();
+        assert!(answers.of("9xx").unwrap_err().to_string().contains("`9xx`"));
+        // Where nobody listens, nothing is wrong.
+        Readout::default().of("9xx").unwrap().add(1);
+    }
+
+    #[test]
+    fn a_declaration_that_can_be_no_metric_is_found() {
+        assert!(ALL.iter().all(|reading| reading.check().is_ok()));
+        for wrong in [
+            Reading::gauge("In flight", ""),
+            Reading::gauge("x", "").by("stage", &["a"]),
+            Reading::gauge("x", "").by("of", &[]),
+            Reading::gauge("x", "").by("of", &["a", "a"]),
+            Reading::histogram("x", &[1.0, 1.0], ""),
+            Reading::histogram("x", &[f64::INFINITY], ""),
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
+    }
+}
