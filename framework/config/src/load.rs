@@ -170,6 +170,7 @@ fn assemble(
         edges,
         pools: document.pools?,
         rejected,
+        sha256: source.sha256().to_owned(),
         secrets,
         warnings: Vec::new(),
     })

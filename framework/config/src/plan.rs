@@ -22,6 +22,8 @@ pub struct Plan {
     pub pools: Vec<PoolPlan>,
     /// Where rejected rows go.
     pub rejected: RejectedPlan,
+    /// The SHA-256 of the file as it was read, in hexadecimal digits.
+    pub sha256: String,
     /// Values that must not appear in any output.
     pub secrets: Secrets,
     /// What is worth a look, but hinders nothing.

@@ -16,7 +16,7 @@ impl fmt::Debug for Plan {
             rejected: &'a crate::RejectedPlan,
             warnings: &'a [String],
         }
-        let Self { name, stages, edges, pools, rejected, secrets, warnings } = self;
+        let Self { name, stages, edges, pools, rejected, secrets, warnings, .. } = self;
         let view = View { name, stages, edges, pools, rejected, warnings };
         let text = if f.alternate() { format!("{view:#?}") } else { format!("{view:?}") };
         // The name of the type is that of the view.

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::problem::{Problem, Problems};
 
 /// The largest text that is read: 16 MiB. Ten thousand stages take about one.
@@ -18,14 +20,17 @@ pub struct Source {
     name: Arc<str>,
     text: Arc<str>,
     file: Option<Arc<Path>>,
+    sha256: Arc<str>,
 }
 
 impl Source {
     /// A text that is at hand already. A byte order mark at its start is left out.
     pub fn new(name: impl Into<String>, text: impl AsRef<str>) -> Self {
         let text = text.as_ref();
+        let sha256: String =
+            Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { name: name.into().into(), text: text.into(), file: None }
+        Self { name: name.into().into(), text: text.into(), file: None, sha256: sha256.into() }
     }
 
     /// Reads a file; `-` reads standard input.
@@ -54,6 +59,11 @@ impl Source {
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The SHA-256 of the text as it was read, in hexadecimal digits.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// The file that it was read from.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use event_listener::Event;
 use gristmill_config::{Distribution, EdgeId, Mode, Plan, StageId, StagePlan};
-use gristmill_stage::{BuildContext, Clock, Error, Kind, Origins, Registry, Result, Role, Stage};
+use gristmill_stage::{
+    BuildContext, Clock, Error, Kind, Origins, Readings, Registry, Result, Role, Stage,
+};
 use tokio::runtime::Handle;
 
 use crate::bell::Bell;
@@ -12,7 +14,7 @@ use crate::control::Control;
 use crate::drive::{Driver, guarded};
 use crate::edge::{Dealing, EdgeOut, Inlet, Outlet, Queue};
 use crate::letters::LetterBox;
-use crate::meter::{CallObserver, Meter};
+use crate::meter::Meter;
 use crate::own_runtime::OwnRuntime;
 use crate::pool::Pool;
 use crate::process::{self, Vitals, WorkerCommand};
@@ -130,13 +132,14 @@ impl Shared<'_> {
         stage: StageId,
         instance: usize,
         turns: Option<Arc<Turns>>,
-        observer: Option<CallObserver>,
     ) -> Result<Built> {
         let plan = &self.plan.stages[stage];
         let kind = self
             .registry
             .get(&plan.kind)
             .ok_or_else(|| Error::internal(format!("kind `{}` is not known", plan.kind)))?;
+        kind.readings().iter().try_for_each(|reading| reading.check())?;
+        let readings = Arc::new(Readings::new(kind.readings()));
         let bell = Arc::new(Bell::default());
         let runtime = Arc::new(OwnRuntime::default());
         let context = BuildContext::new(plan.name.clone(), self.clock.clone())
@@ -148,14 +151,15 @@ impl Shared<'_> {
             .with_resumable(false)
             .with_waker(bell.clone().into())
             .with_origins(self.origins.clone())
+            .with_readings(readings.clone())
             .with_redact({
                 let secrets = self.plan.secrets.clone();
                 Arc::new(move |text| secrets.redact(text).into_owned())
             })
             .with_runtime(self.runtime(stage, runtime.clone()));
         let remote = plan.mode == Mode::Process;
-        let vitals = remote.then(Arc::<Vitals>::default);
-        let meter = Arc::new(Meter::new(self.clock.clone(), observer, vitals.clone()));
+        let vitals = remote.then(|| Arc::new(Vitals::new(kind.readings())));
+        let meter = Arc::new(Meter::new(self.clock.clone(), vitals.clone(), readings));
         let built = match vitals {
             None => guarded(|| kind.build(&plan.options, context)),
             Some(vitals) => self.remote(plan, &**kind, &context, &runtime, vitals, meter.clone()),

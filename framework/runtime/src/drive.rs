@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use gristmill_stage::{Error, ErrorKind, Next, Output, Result, Snapshot, Stage};
+use gristmill_stage::{Cause, Error, ErrorKind, Next, Output, Result, Snapshot, Stage};
 
 /// What happened to a worker.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub enum Action {
     Reject {
         /// The rows as they came in.
         rows: RecordBatch,
+        /// The class of the reason.
+        cause: Cause,
         /// Why.
         reason: String,
     },
@@ -220,8 +222,12 @@ impl Output for Recorder<'_> {
     }
 
     fn reject(&mut self, rows: RecordBatch, reason: &str) -> Result<()> {
+        self.reject_as(rows, Cause::default(), reason)
+    }
+
+    fn reject_as(&mut self, rows: RecordBatch, cause: Cause, reason: &str) -> Result<()> {
         if rows.num_rows() > 0 {
-            self.actions.push(Action::Reject { rows, reason: reason.to_owned() });
+            self.actions.push(Action::Reject { rows, cause, reason: reason.to_owned() });
         }
         Ok(())
     }

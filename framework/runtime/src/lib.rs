@@ -7,6 +7,7 @@
 mod assembly;
 mod bell;
 mod control;
+mod cpu;
 mod drive;
 mod edge;
 mod letters;

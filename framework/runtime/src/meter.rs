@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gristmill_stage::{Clock, ErrorKind};
+use gristmill_stage::reading::{Figure, Series};
+use gristmill_stage::{Cause, Clock, ErrorKind, Reading, Readings, Readout};
 use hdrhistogram::Histogram;
 
 use crate::process::Vitals;
@@ -91,22 +92,31 @@ impl Flow {
     }
 }
 
-/// Sees the duration of every call; the metrics put one in.
-pub type CallObserver = Box<dyn Fn(Duration) + Send + Sync>;
+/// How long calls take: 10 µs to 10 s, about three bounds to a decade.
+const DURATION: Reading = Reading::histogram("duration", &BOUNDS, "");
+pub(crate) const BOUNDS: [f64; 19] = [
+    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0,
+];
 
 /// Counts one worker.
 pub struct Meter {
     clock: Arc<dyn Clock>,
     taken: Flow,
     emitted: Flow,
-    rejected: AtomicU64,
+    rejected: [AtomicU64; Cause::ALL.len()],
+    /// Nanoseconds of processor time in this process.
+    cpu: AtomicU64,
     ending: AtomicU8,
     errors: [AtomicU64; ErrorKind::ALL.len()],
     times: Mutex<Times>,
     calls: Mutex<Histogram<u32>>,
-    observer: Option<CallObserver>,
+    durations: Readings,
+    duration: Readout,
     /// Its child processes, if it has some.
     vitals: Option<Arc<Vitals>>,
+    /// What the stage tells of its work, if it runs in this process.
+    readings: Arc<Readings>,
 }
 
 /// Where the time went. Behind one lock, so that a reader never sees it half changed.
@@ -130,22 +140,26 @@ impl Meter {
     /// A meter that stands at zero; no time counts before the first `enter`.
     pub fn new(
         clock: Arc<dyn Clock>,
-        observer: Option<CallObserver>,
         vitals: Option<Arc<Vitals>>,
+        readings: Arc<Readings>,
     ) -> Self {
+        let durations = Readings::new(&[DURATION]);
         #[expect(clippy::expect_used, reason = "2 significant figures are within 0 to 5")]
         let calls = Histogram::new(2).expect("valid precision");
         Self {
             clock,
             taken: Flow::default(),
             emitted: Flow::default(),
-            rejected: AtomicU64::new(0),
+            rejected: std::array::from_fn(|_| AtomicU64::new(0)),
+            cpu: AtomicU64::new(0),
             ending: AtomicU8::new(Ending::Open as u8),
             errors: std::array::from_fn(|_| AtomicU64::new(0)),
             times: Mutex::default(),
             calls: Mutex::new(calls),
-            observer,
+            duration: durations.readout(DURATION.name).unwrap_or_default(),
+            durations,
             vitals,
+            readings,
         }
     }
 
@@ -196,8 +210,10 @@ impl Meter {
     }
 
     /// Rows were rejected.
-    pub fn rejected(&self, rows: usize) {
-        self.rejected.fetch_add(rows as u64, Ordering::Relaxed);
+    pub fn rejected(&self, rows: usize, cause: Cause) {
+        if let Some(index) = Cause::ALL.iter().position(|known| *known == cause) {
+            self.rejected[index].fetch_add(rows as u64, Ordering::Relaxed);
+        }
     }
 
     /// The stage returned an error.
@@ -214,9 +230,7 @@ impl Meter {
         // Cannot fail: the histogram grows as far as it needs.
         let _ = calls.record(nanos(took));
         drop(calls);
-        if let Some(observer) = &self.observer {
-            observer(took);
-        }
+        self.duration.record(took.as_secs_f64());
     }
 
     /// What came in so far.
@@ -229,9 +243,34 @@ impl Meter {
         self.emitted.read()
     }
 
-    /// Rows rejected so far.
-    pub fn rejects(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
+    /// Rows rejected so far, by the class of the reason.
+    pub fn rejects(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
+        let counts = self.rejected.iter().map(|count| count.load(Ordering::Relaxed));
+        Cause::ALL.into_iter().zip(counts)
+    }
+
+    /// The worker has used so many more nanoseconds of processor time in this process.
+    pub(crate) fn used_cpu(&self, nanos: u64) {
+        self.cpu.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Processor time so far, that of its child processes included.
+    pub fn cpu(&self) -> Duration {
+        let own = Duration::from_nanos(self.cpu.load(Ordering::Relaxed));
+        own + self.vitals().map(Vitals::cpu).unwrap_or_default()
+    }
+
+    /// How often calls took so long, by [`BOUNDS`].
+    pub(crate) fn durations(&self) -> Option<Figure> {
+        self.durations.read().pop().map(|series| series.figure)
+    }
+
+    /// What the stage tells of its work.
+    pub(crate) fn readings(&self) -> Vec<Series> {
+        match self.vitals() {
+            Some(vitals) => vitals.readings(),
+            None => self.readings.read(),
+        }
     }
 
     /// Errors so far, by kind.

@@ -1,6 +1,8 @@
 //! The names of the metrics, which dashboards and alerts ask for. They follow the conventions of
 //! Prometheus: base units, and `_total` for what only grows.
 
+use gristmill_stage::reading::{Measure, Reading};
+
 /// Rows that the stage took in.
 pub const ROWS_IN: &str = "gristmill_stage_rows_in_total";
 /// Rows that the stage handed on.
@@ -13,7 +15,7 @@ pub const BATCHES_OUT: &str = "gristmill_stage_batches_out_total";
 pub const BYTES_IN: &str = "gristmill_stage_in_bytes_total";
 /// Bytes of Arrow buffers that the stage handed on.
 pub const BYTES_OUT: &str = "gristmill_stage_out_bytes_total";
-/// Rows that the stage rejected.
+/// Rows that the stage rejected, by the class of the reason.
 pub const REJECTED: &str = "gristmill_stage_rows_rejected_total";
 /// Errors of the stage by kind; an error ends the run.
 pub const ERRORS: &str = "gristmill_stage_errors_total";
@@ -37,12 +39,14 @@ pub const QUEUE_ROWS_LIMIT: &str = "gristmill_queue_limit_rows";
 pub const QUEUE_BYTES_LIMIT: &str = "gristmill_queue_limit_bytes";
 /// Child processes of the stage that died and were replaced, by cause.
 pub const DEATHS: &str = "gristmill_stage_process_deaths_total";
-/// Processor seconds of the stage's child processes, the dead ones included.
-pub const PROCESS_CPU: &str = "gristmill_stage_process_cpu_seconds_total";
+/// Processor seconds of the worker, its child processes included, the dead ones as well.
+pub const CPU: &str = "gristmill_stage_cpu_seconds_total";
 /// Bytes resident in the stage's child processes.
 pub const PROCESS_MEMORY: &str = "gristmill_stage_process_resident_memory_bytes";
 /// The most bytes that one child process of the stage had resident.
 pub const PROCESS_PEAK: &str = "gristmill_stage_process_resident_memory_peak_bytes";
+/// Always one; its labels say which pipeline runs, and the hash of its file.
+pub const PIPELINE: &str = "gristmill_pipeline_info";
 /// Always one; its label `version` says which Gristmill runs.
 pub const BUILD: &str = "gristmill_build_info";
 /// Processor seconds of the whole program, its child processes apart.
@@ -55,3 +59,30 @@ pub const OWN_START: &str = "process_start_time_seconds";
 pub const OWN_FILES: &str = "process_open_fds";
 /// Files that it may have open.
 pub const OWN_FILES_LIMIT: &str = "process_max_fds";
+
+/// Words after `gristmill_` that are the framework's; a kind of such a name keeps out of their way.
+const TAKEN: [&str; 4] = ["stage", "queue", "pipeline", "build"];
+
+/// The metric that a reading of a kind is.
+pub fn of_reading(kind: &str, reading: &Reading) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let own: String = kind.chars().map(plain).collect();
+    let before = if TAKEN.contains(&own.as_str()) { "kind_" } else { "" };
+    let unit = reading.unit.map(|unit| format!("_{}", unit.name())).unwrap_or_default();
+    let total = if reading.measure == Measure::Counter { "_total" } else { "" };
+    format!("gristmill_{before}{own}_{}{unit}{total}", reading.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gristmill_stage::reading::Unit;
+
+    #[test]
+    fn names_of_readings_follow_the_conventions() {
+        let spilled = Reading::counter("spilled", "").unit(Unit::Bytes);
+        assert_eq!(of_reading("sort", &spilled), "gristmill_sort_spilled_bytes_total");
+        assert_eq!(of_reading("acme.So-rt", &spilled), "gristmill_acme_so_rt_spilled_bytes_total");
+        assert_eq!(of_reading("x", &Reading::gauge("held", "")), "gristmill_x_held");
+    }
+}

@@ -10,9 +10,10 @@ use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
 
 use crate::assembly::{Built, Queues, Shared};
 use crate::control::{Control, Failure};
+use crate::cpu::{on_own_thread, on_shared_thread};
 use crate::letters::{self, LetterBox, Writer};
 use crate::meter::Meter;
-use crate::metrics::{Metrics, Source as MetricsSource};
+use crate::metrics::{Source as MetricsSource, readings};
 use crate::pool::Pool;
 use crate::process::{ProcessStatus, WorkerCommand};
 use crate::server::Server;
@@ -82,7 +83,6 @@ impl Run {
         let (letters, writer) =
             letters::start(&plan.rejected, plan.secrets.clone(), clock.clone(), control.clone())
                 .map_err(own)?;
-        let metrics = options.metrics.map(|_| Metrics::new());
         let queues = Queues::new(&plan);
         let shared = Shared {
             plan: &plan,
@@ -95,7 +95,7 @@ impl Run {
             letters: letters.clone(),
             worker: options.worker,
         };
-        let built = build_all(&shared, metrics.as_ref())?;
+        let built = build_all(&shared)?;
         let meters = built.iter().map(|s| s.iter().map(|b| b.worker.meter.clone()).collect());
         let meters: Vec<Vec<_>> = meters.collect();
         let plan = Arc::new(plan);
@@ -112,9 +112,9 @@ impl Run {
             server: None,
             clock,
         };
-        if let (Some(addr), Some(metrics)) = (options.metrics, metrics) {
+        if let Some(addr) = options.metrics {
             let io = run.pools[0].io().handle().map_err(own)?;
-            let source = MetricsSource::new(metrics, run.board.clone());
+            let source = MetricsSource::new(run.board.clone());
             run.server = Some(Server::start(addr, &io, source).map_err(own)?);
         }
         run.launch(built)?;
@@ -130,7 +130,7 @@ impl Run {
                     Mode::Pooled if !blocks => {
                         self.pools[pool].stages().spawn(async move {
                             let _released = Released(latch);
-                            built.worker.run().await;
+                            on_shared_thread(built.worker).await;
                         });
                     }
                     // What may wait for something outside gets a thread in every mode.
@@ -159,12 +159,13 @@ impl Run {
             .name(format!("{}-{}", worker.stage, worker.instance))
             .spawn(move || {
                 let _released = Released(latch);
+                let worker = on_own_thread(worker);
                 match runtime.get() {
                     // Two levels: the stage's tasks and the worker itself share this thread.
-                    Some(own) => own.block_on(worker.run()),
+                    Some(own) => own.block_on(worker),
                     None => {
                         let _timers = timers.enter();
-                        pollster::block_on(worker.run());
+                        pollster::block_on(worker);
                     }
                 }
             })
@@ -273,7 +274,7 @@ impl Drop for Run {
 }
 
 /// Builds every worker of every stage.
-fn build_all(shared: &Shared<'_>, metrics: Option<&Metrics>) -> Result<Vec<Vec<Built>>, Failure> {
+fn build_all(shared: &Shared<'_>) -> Result<Vec<Vec<Built>>, Failure> {
     let plan = shared.plan;
     (0..plan.stages.len())
         .map(|stage| {
@@ -283,9 +284,8 @@ fn build_all(shared: &Shared<'_>, metrics: Option<&Metrics>) -> Result<Vec<Vec<B
             let turns = ordered.then(|| Arc::new(Turns::default()));
             (0..workers)
                 .map(|instance| {
-                    let observer = metrics.map(|metrics| metrics.call_observer(plan, stage));
                     shared
-                        .build(stage, instance, turns.clone(), observer)
+                        .build(stage, instance, turns.clone())
                         .map_err(|error| build_failure(&plan.stages[stage].name, instance, error))
                 })
                 .collect()
@@ -311,12 +311,15 @@ impl Board {
             ending: Ending::of(meters()),
             taken: sum.taken,
             sent: sum.sent,
-            rejected: sum.rejected,
+            rejected: sum.rejects(),
+            causes: sum.rejected.into_iter().filter(|(_, count)| *count > 0).collect(),
             errors: sum.errors.into_iter().filter(|(_, count)| *count > 0).collect(),
             times: sum.times,
+            cpu: sum.cpu,
             call_p50,
             call_p99,
             process: self.processes(id),
+            readings: readings(meters()),
             queues: stage.inputs.iter().map(|&edge| self.queue(edge)).collect(),
         }
     }

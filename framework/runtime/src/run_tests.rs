@@ -193,7 +193,7 @@ proptest! {
             letters,
             worker: None,
         };
-        let workers = build_all(&shared, None).unwrap().into_iter().flatten();
+        let workers = build_all(&shared).unwrap().into_iter().flatten();
         let tasks = workers.map(|built| Task {
             future: Box::pin(built.worker.run()),
             woken: Arc::new(Woken(AtomicBool::new(true))),

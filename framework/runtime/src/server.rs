@@ -18,15 +18,13 @@ use tokio::task::JoinHandle;
 
 use crate::metrics::Source;
 
-/// How often recorded durations are tidied away when nobody scrapes.
-const TIDY: Duration = Duration::from_secs(5);
 /// How long a client may take for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The server; ends when dropped.
 pub(crate) struct Server {
     addr: SocketAddr,
-    tasks: [JoinHandle<()>; 2],
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -39,17 +37,7 @@ impl Server {
         let bound = listener.local_addr().map_err(wrong)?;
         let _context = io.enter();
         let listener = TcpListener::from_std(listener).map_err(wrong)?;
-        let tidied = source.clone();
-        let tasks = [
-            io.spawn(accept(listener, source)),
-            io.spawn(async move {
-                loop {
-                    tokio::time::sleep(TIDY).await;
-                    tidied.tidy();
-                }
-            }),
-        ];
-        Ok(Self { addr: bound, tasks })
+        Ok(Self { addr: bound, task: io.spawn(accept(listener, source)) })
     }
 
     /// Where it listens.
@@ -60,9 +48,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gristmill_config::{Bound, Mode};
-use gristmill_stage::ErrorKind;
+use gristmill_stage::reading::{Figure, Series};
+use gristmill_stage::{Cause, ErrorKind};
 use hdrhistogram::Histogram;
 
 use crate::control::Failure;
@@ -80,16 +81,22 @@ pub struct StageStatus {
     pub sent: Amount,
     /// Rows rejected.
     pub rejected: u64,
+    /// The same by the class of the reason, those that happened.
+    pub causes: Vec<(Cause, u64)>,
     /// Errors by kind, those that happened.
     pub errors: Vec<(ErrorKind, u64)>,
     /// Time of all workers.
     pub times: TimeSplit,
+    /// Processor time of all workers, their child processes included.
+    pub cpu: Duration,
     /// Median duration of a call with a batch.
     pub call_p50: Duration,
     /// The duration that 99 of 100 calls stay under.
     pub call_p99: Duration,
     /// Its child processes, if it runs in some.
     pub process: Option<ProcessStatus>,
+    /// What its kind tells of its work, all workers together.
+    pub readings: Vec<Series>,
     /// The queues in front of it.
     pub queues: Vec<QueueStatus>,
 }
@@ -110,9 +117,11 @@ pub struct QueueStatus {
 pub(crate) struct Sum {
     pub taken: Amount,
     pub sent: Amount,
-    pub rejected: u64,
+    pub rejected: Vec<(Cause, u64)>,
     pub errors: Vec<(ErrorKind, u64)>,
     pub times: TimeSplit,
+    pub cpu: Duration,
+    pub durations: Option<Figure>,
 }
 
 impl Sum {
@@ -120,14 +129,20 @@ impl Sum {
         let mut sum = Self {
             taken: Amount::default(),
             sent: Amount::default(),
-            rejected: 0,
+            rejected: Cause::ALL.map(|cause| (cause, 0)).to_vec(),
             errors: ErrorKind::ALL.map(|kind| (kind, 0)).to_vec(),
             times: TimeSplit::default(),
+            cpu: Duration::ZERO,
+            durations: None,
         };
         for meter in meters {
             sum.taken += meter.taken();
             sum.sent += meter.sent();
-            sum.rejected += meter.rejects();
+            for ((_, total), (_, count)) in sum.rejected.iter_mut().zip(meter.rejects()) {
+                *total += count;
+            }
+            sum.cpu += meter.cpu();
+            sum.add_durations(meter);
             for ((_, total), (_, count)) in sum.errors.iter_mut().zip(meter.errors()) {
                 *total += count;
             }
@@ -137,6 +152,22 @@ impl Sum {
             sum.times.blocked += times.blocked;
         }
         sum
+    }
+
+    fn add_durations(&mut self, meter: &Meter) {
+        let Some(Figure::Histogram { counts: more, sum: with }) = meter.durations() else { return };
+        match &mut self.durations {
+            Some(Figure::Histogram { counts, sum }) => {
+                counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+                *sum += with;
+            }
+            first => *first = Some(Figure::Histogram { counts: more, sum: with }),
+        }
+    }
+
+    /// Rows rejected, whatever the reason.
+    pub(crate) fn rejects(&self) -> u64 {
+        self.rejected.iter().map(|(_, count)| count).sum()
     }
 }
 

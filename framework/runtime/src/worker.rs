@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use gristmill_stage::{Clock, Error, ErrorKind, Result};
+use gristmill_stage::{Cause, Clock, Error, ErrorKind, Result};
 
 use crate::bell::Bell;
 use crate::control::{Control, Failure};
@@ -101,10 +101,13 @@ impl Worker {
             stage: self.stage.clone(),
             instance: self.instance,
         };
+        tracing::debug!("the worker begins");
         self.meter.enter(Activity::Waiting);
         let worked = self.work(turns.as_deref(), &mut ticket).await;
         self.meter.end();
         let Self { driver, outlet, inlet, meter, control, sink, .. } = self;
+        let (rows_in, rows_out) = (meter.taken().rows, meter.sent().rows);
+        tracing::debug!(rows_in, rows_out, "the worker ends");
         // The stage goes before its edges are told of the end; it may panic even now.
         let dropped = guarded(|| {
             drop(driver);
@@ -261,14 +264,15 @@ impl Worker {
                     open = self.emit(port, batch, ticket).await?;
                 }
                 Action::Emit { .. } => {}
-                Action::Reject { rows, reason } => self.reject(rows, reason).await?,
+                Action::Reject { rows, cause, reason } => self.reject(rows, cause, reason).await?,
             }
         }
         Ok(open && !self.control.is_aborted())
     }
 
-    async fn reject(&mut self, rows: RecordBatch, reason: String) -> Result<()> {
-        self.meter.rejected(rows.num_rows());
+    async fn reject(&mut self, rows: RecordBatch, cause: Cause, reason: String) -> Result<()> {
+        self.meter.rejected(rows.num_rows(), cause);
+        tracing::debug!(rows = rows.num_rows(), cause = cause.name(), "rejected: {reason}");
         self.meter.enter(Activity::Blocked);
         let letter = Letter {
             stage: self.stage.clone(),

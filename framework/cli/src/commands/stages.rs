@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use gristmill_stage::{Kind, Registry};
+use gristmill_runtime::metric::of_reading;
+use gristmill_stage::reading::Measure;
+use gristmill_stage::{Kind, Reading, Registry};
 use serde_json::Value;
 
 use crate::args::Stages;
@@ -104,11 +106,32 @@ fn explain(kind: &dyn Kind, out: &mut String) -> fmt::Result {
             writeln!(out, "{table}\n")?;
         }
     }
+    if !kind.readings().is_empty() {
+        writeln!(out, "{}\n", metrics(kind))?;
+    }
     writeln!(out, "example:\n")?;
     for (index, line) in kind.example().trim().lines().enumerate() {
         writeln!(out, "  {}{line}", if index == 0 { "- " } else { "  " })?;
     }
     Ok(())
+}
+
+/// The metrics of a kind, besides those that every stage has.
+fn metrics(kind: &dyn Kind) -> Table {
+    let mut table = sheet();
+    table.set_header(["metric", "type", "labels", "what it says"]);
+    for reading in kind.readings() {
+        let Reading { measure, help, label, .. } = reading;
+        let measure = match measure {
+            Measure::Counter => "counter",
+            Measure::Gauge | Measure::Lowest => "gauge",
+            Measure::Histogram(_) => "histogram",
+        };
+        let label = label.map(|(name, values)| format!("{name}: {}", values.join(", ")));
+        let name = of_reading(kind.name(), reading);
+        table.add_row([name.as_str(), measure, &label.unwrap_or_default(), help]);
+    }
+    table
 }
 
 /// A value as it would stand in YAML.

@@ -106,7 +106,7 @@ impl Spec {
                         say(&socket, &mut encoder, &self.orders(snapshot))?;
                     }
                     Some(Message::Error(fault)) => return Err(Refused::Error(fault.into())),
-                    Some(Message::Heartbeat(beat)) => self.vitals.beat(beat),
+                    Some(Message::Heartbeat(beat)) => self.vitals.beat(&beat),
                     Some(Message::Opened) => {
                         let credit = credit.ok_or_else(|| {
                             Refused::Protocol("it opened without a hello".to_owned())

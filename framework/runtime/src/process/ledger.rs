@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
-use gristmill_stage::{Snapshot, State};
+use gristmill_stage::{Cause, Snapshot, State};
 use gristmill_wire::{Called, Commit};
 
 use crate::edge::Parcel;
@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
     /// Rows came out, by the output of that number.
     Emit(u64, RecordBatch),
     /// Rows were rejected.
-    Reject(RecordBatch, String),
+    Reject(RecordBatch, Cause, String),
 }
 
 /// An outcome, and what it took of the child's credit.
@@ -318,7 +318,7 @@ impl Ledger {
         let rows = item.batch.num_rows();
         if rows <= 1 {
             self.careful = self.careful.saturating_sub(1);
-            let outcome = Outcome::Reject(item.batch, reason.to_owned());
+            let outcome = Outcome::Reject(item.batch, Cause::Died, reason.to_owned());
             self.accepted.push_back(Come { outcome, credit: 0 });
             return;
         }

@@ -113,7 +113,7 @@ fn run(lengths: &[usize], dice: &[u8], deadly: &[i64]) -> (BTreeMap<i64, u64>, B
         while let Some(come) = ledger.pop() {
             let (counts, rows) = match &come.outcome {
                 Outcome::Emit(_, rows) => (&mut emitted, rows),
-                Outcome::Reject(rows, _) => (&mut rejected, rows),
+                Outcome::Reject(rows, ..) => (&mut rejected, rows),
             };
             values(rows).into_iter().for_each(|n| *counts.entry(n).or_default() += 1);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_stage::Error;
-use gristmill_wire::{Decoder, Encoder, Frame, FrameReader, Message, Outgoing};
+use gristmill_wire::{Decoder, Encoder, Frame, FrameReader, Message, Outgoing, Rejected};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -224,7 +224,8 @@ impl Link {
         match message {
             Message::Batch(port, rows) => self.came(Outcome::Emit(port, rows), credit),
             Message::Reject(rejected) => {
-                self.came(Outcome::Reject(rejected.rows, rejected.reason), credit);
+                let Rejected { rows, cause, reason } = rejected;
+                self.came(Outcome::Reject(rows, cause, reason), credit);
             }
             Message::Called(called) => {
                 if called.measured {
@@ -237,8 +238,8 @@ impl Link {
                 self.credit = self.credit.saturating_add(bytes).min(self.full);
             }
             Message::Heartbeat(beat) => {
-                self.vitals.beat(beat);
                 let call = Duration::from_nanos(beat.call);
+                self.vitals.beat(&beat);
                 if self.timeout.is_some_and(|timeout| call > timeout) {
                     let text =
                         format!("one call of the stage took longer than {} s", call.as_secs());

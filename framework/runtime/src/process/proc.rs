@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gristmill_wire::Heartbeat;
 use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Processor time of a process, also of one that has ended and was not waited for.
 pub(crate) fn cpu(pid: &str) -> Option<Duration> {
@@ -54,16 +55,25 @@ fn started() -> Option<f64> {
     Some(boot + ticks as f64 / clock_ticks_per_second().max(1) as f64)
 }
 
+/// Nanoseconds of processor time that the calling thread has used.
+pub(crate) fn thread_cpu() -> u64 {
+    nanos(ClockId::ThreadCPUTime)
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + nanos
+}
+
 /// What this process knows of itself.
 pub(crate) fn own() -> Heartbeat {
-    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let nanos = u64::try_from(cpu.tv_nsec).unwrap_or(0);
-    let cpu = u64::try_from(cpu.tv_sec).unwrap_or(0) * 1_000_000_000 + nanos;
+    let cpu = nanos(ClockId::ProcessCPUTime);
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bytes = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.split_ascii_whitespace().next());
         number.and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 1024
     };
-    Heartbeat { cpu, memory: bytes("VmRSS:"), peak_memory: bytes("VmHWM:"), call: 0 }
+    Heartbeat { cpu, memory: bytes("VmRSS:"), peak_memory: bytes("VmHWM:"), ..Heartbeat::default() }
 }

@@ -67,7 +67,7 @@ impl Remote {
             Outcome::Emit(port, rows) => {
                 out.emit_to(usize::try_from(port).unwrap_or(usize::MAX), rows)?;
             }
-            Outcome::Reject(rows, reason) => out.reject(rows, &reason)?,
+            Outcome::Reject(rows, cause, reason) => out.reject_as(rows, cause, &reason)?,
         }
         self.desk.lock().credit += credit;
         self.desk.call_link();

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gristmill_stage::Reading;
+use gristmill_stage::reading::Series;
 use gristmill_wire::Heartbeat;
 
 use super::DeathClass;
@@ -20,6 +22,9 @@ struct Known {
     cpu: Duration,
     memory: u64,
     peak_memory: u64,
+    /// What the stage has told of its work: in the present child, and in those that are gone.
+    readings: Vec<Series>,
+    past_readings: Vec<Series>,
     /// How long it took until another child was at work; the latest of them.
     restarts: VecDeque<Duration>,
 }
@@ -56,16 +61,29 @@ impl ProcessStatus {
 }
 
 impl Vitals {
+    /// Those of a worker of a stage that has these readings.
+    pub(crate) fn new(readings: &[Reading]) -> Self {
+        let none = || Series::none(readings);
+        let known = Known { readings: none(), past_readings: none(), ..Known::default() };
+        Self(Mutex::new(known))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The present child tells of itself.
-    pub(crate) fn beat(&self, beat: Heartbeat) {
+    pub(crate) fn beat(&self, beat: &Heartbeat) {
         let mut known = self.lock();
         known.cpu = Duration::from_nanos(beat.cpu);
         known.memory = beat.memory;
         known.peak_memory = known.peak_memory.max(beat.peak_memory);
+        for told in &beat.readings {
+            let found = known.readings.iter_mut().find_map(|s| Some((told.figure(s)?, s)));
+            if let Some((figure, series)) = found {
+                series.figure = figure;
+            }
+        }
     }
 
     /// The present child is gone, having used so much processor time, if that is known.
@@ -74,6 +92,13 @@ impl Vitals {
         let cpu = cpu.map_or(known.cpu, |cpu| cpu.max(known.cpu));
         known.past_cpu += cpu;
         (known.cpu, known.memory) = (Duration::ZERO, 0);
+        let Known { readings, past_readings, .. } = &mut *known;
+        for (now, past) in readings.iter_mut().zip(past_readings) {
+            if now.accumulates() {
+                past.add(&now.figure);
+            }
+            *now = now.zero();
+        }
     }
 
     /// It went by dying.
@@ -83,6 +108,12 @@ impl Vitals {
         }
     }
 
+    /// Processor time of all.
+    pub(crate) fn cpu(&self) -> Duration {
+        let known = self.lock();
+        known.past_cpu + known.cpu
+    }
+
     /// Another is at work, so long after the death was noticed.
     pub(crate) fn restarted(&self, took: Duration) {
         let mut known = self.lock();
@@ -90,6 +121,14 @@ impl Vitals {
             known.restarts.pop_front();
         }
         known.restarts.push_back(took);
+    }
+
+    /// What the stage has told of its work, in all child processes.
+    pub(crate) fn readings(&self) -> Vec<Series> {
+        let known = self.lock();
+        let mut all = known.readings.clone();
+        all.iter_mut().zip(&known.past_readings).for_each(|(now, past)| now.add(&past.figure));
+        all
     }
 
     /// Adds what is known to a sum.

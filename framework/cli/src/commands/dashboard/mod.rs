@@ -4,12 +4,15 @@ mod layout;
 mod panel;
 mod query;
 
+use gristmill_stage::Kind;
 use serde_json::{Value, json};
 
 use self::layout::Layout;
 use self::query::Selector;
+use super::Loaded;
 use crate::args::Dashboard;
 use crate::exit::Exit;
+use crate::kinds::built_in;
 
 /// The alerts. They hold for every pipeline.
 const RULES: &str = include_str!("rules.yml");
@@ -25,8 +28,8 @@ pub fn dashboard(args: &Dashboard) -> Exit {
     let dashboard = match &args.file {
         None => general(),
         Some(file) => {
-            let plan = match super::plan(file, &args.set, &args.search) {
-                Ok(loaded) => loaded.plan,
+            let Loaded { plan, registry, .. } = match super::plan(file, &args.set, &args.search) {
+                Ok(loaded) => loaded,
                 Err(exit) => return exit,
             };
             let mut layout = Layout::default();
@@ -34,7 +37,11 @@ pub fn dashboard(args: &Dashboard) -> Exit {
             for stage in &plan.stages {
                 let title = format!("{}: {}, {}", stage.name, stage.kind, stage.mode.name());
                 layout.row(&title, None);
-                self::stage(&mut layout, &Selector::stage(&plan.name, &stage.name));
+                let selector = Selector::stage(&plan.name, &stage.name);
+                self::stage(&mut layout, &selector);
+                if let Some(kind) = registry.get(&stage.kind) {
+                    readings(&mut layout, &**kind, &selector);
+                }
             }
             page(&plan.name, &format!("Gristmill: {}", plan.name), &layout, Vec::new())
         }
@@ -45,7 +52,12 @@ pub fn dashboard(args: &Dashboard) -> Exit {
 /// A dashboard for any pipeline, which is chosen in Grafana, with a row for each of its stages.
 fn general() -> Value {
     let mut layout = Layout::default();
-    overview(&mut layout, &Selector::pipeline("$pipeline"));
+    let all = Selector::pipeline("$pipeline");
+    overview(&mut layout, &all);
+    for kind in built_in().iter().filter(|kind| !kind.readings().is_empty()) {
+        layout.row(&format!("All of kind {}", kind.name()), None);
+        readings(&mut layout, &**kind, &all);
+    }
     layout.row("$stage", Some("stage"));
     stage(&mut layout, &Selector::stage("$pipeline", "$stage"));
     let pipelines = query::label_values("pipeline", &Selector::any());
@@ -65,6 +77,8 @@ fn overview(layout: &mut Layout, of: &Selector) {
     layout.place(6, 4, panel::deaths(of));
     layout.place(12, 8, panel::throughput_by_stage(of));
     layout.place(12, 8, panel::utilisation_by_stage(of));
+    layout.place(12, 8, panel::processors_by_stage(of));
+    layout.place(12, 8, panel::memory_of_all(of));
 }
 
 /// What is to be seen of a stage.
@@ -74,8 +88,16 @@ fn stage(layout: &mut Layout, of: &Selector) {
     layout.place(8, 7, panel::queue_fill(of));
     layout.place(8, 7, panel::latency(of));
     layout.place(8, 7, panel::errors(of));
-    layout.place(4, 7, panel::processor(of));
-    layout.place(4, 7, panel::memory(of));
+    layout.place(8, 7, panel::processor(of));
+    layout.place(8, 7, panel::by_worker(of));
+    layout.place(8, 7, panel::memory(of));
+}
+
+/// What only stages of a kind have to tell.
+fn readings(layout: &mut Layout, kind: &dyn Kind, of: &Selector) {
+    for reading in kind.readings() {
+        layout.place(8, 7, panel::reading(of, kind.name(), reading));
+    }
 }
 
 /// The whole dashboard, as Grafana imports it.

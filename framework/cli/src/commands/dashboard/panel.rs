@@ -1,10 +1,13 @@
 //! The panels.
 
-use gristmill_runtime::metric;
+use gristmill_runtime::metric::{self, of_reading};
+use gristmill_stage::Reading;
+use gristmill_stage::reading::{Measure, Unit};
 use serde_json::{Value, json};
 
 use super::query::{
-    Selector, buckets, fill, increase, level, rate, rejected_share as rejected, share_of_time,
+    Selector, buckets, fill, increase, least, level, most, rate, rejected_share as rejected,
+    share_of_time,
 };
 
 /// Where the figures come from: what is chosen at the top of the page.
@@ -153,12 +156,15 @@ pub(super) fn queue_fill(of: &Selector) -> Value {
 
 pub(super) fn latency(of: &Selector) -> Value {
     let tells = "How long a batch takes in the stage.";
-    let query = (buckets(metric::BATCH_DURATION, of), "{{le}}");
-    let mut panel = panel("heatmap", "Time for a batch", tells, "s", &[query]);
+    heatmap("Time for a batch", tells, "s", buckets(metric::BATCH_DURATION, of))
+}
+
+fn heatmap(title: &str, tells: &str, unit: &str, query: String) -> Value {
+    let mut panel = panel("heatmap", title, tells, unit, &[(query, "{{le}}")]);
     panel["targets"][0]["format"] = json!("heatmap");
     panel["options"] = json!({
         "calculate": false,
-        "yAxis": { "unit": "s" },
+        "yAxis": { "unit": unit },
         "color": { "mode": "scheme", "scheme": "Oranges", "steps": 64 },
         "cellGap": 1,
     });
@@ -170,29 +176,80 @@ pub(super) fn errors(of: &Selector) -> Value {
     // Most causes and kinds never occur.
     let some = |metric, by| format!("{} > 0", rate(metric, of, by));
     let queries = [
-        (rate(metric::REJECTED, of, "stage"), "rejected rows"),
+        (some(metric::REJECTED, "reason"), "rejected rows, {{reason}}"),
         (some(metric::DEATHS, "cause"), "deaths, {{cause}}"),
         (some(metric::ERRORS, "error"), "errors, {{error}}"),
     ];
     lines("Rejected, deaths, errors", tells, "cps", &queries)
 }
 
+pub(super) fn processors_by_stage(of: &Selector) -> Value {
+    let tells = "Processors that each stage uses, its child processes included.";
+    let query = rate(metric::CPU, of, "stage");
+    lines("Processors by stage", tells, "short", &[(query, "{{stage}}")])
+}
+
+pub(super) fn memory_of_all(of: &Selector) -> Value {
+    let tells = "Memory of the program, in which all stages are that have no processes of their own, \
+        and of the child processes of the others.";
+    let queries = [
+        (level(metric::OWN_MEMORY, &Selector::any(), "instance"), "program, {{instance}}"),
+        (level(metric::PROCESS_MEMORY, of, "stage"), "child processes, {{stage}}"),
+    ];
+    lines("Memory by mode", tells, "bytes", &queries)
+}
+
 pub(super) fn processor(of: &Selector) -> Value {
-    let tells = "Processors that the child processes of the stage use. In the other modes, processor time is that of the \
-        whole program.";
-    lines(
-        "Processors",
-        tells,
-        "short",
-        &[(rate(metric::PROCESS_CPU, of, "stage"), "child processes")],
-    )
+    let tells = "Processors that the stage uses. Of a pooled stage, async work (requests under way) is not in it: it runs on \
+        threads that all stages of a pool share.";
+    lines("Processors", tells, "short", &[(rate(metric::CPU, of, "mode"), "{{mode}}")])
+}
+
+pub(super) fn by_worker(of: &Selector) -> Value {
+    let tells = "Rows a second that each worker takes in; of a source, hands on. One far above the others: rows are dealt out by a \
+        column with few values.";
+    let by = "worker";
+    let (taken, sent) = (rate(metric::ROWS_IN, of, by), rate(metric::ROWS_OUT, of, by));
+    let query = format!("({taken}) > 0 or ({sent})");
+    lines("Rows by worker", tells, "cps", &[(query, "{{worker}}")])
 }
 
 pub(super) fn memory(of: &Selector) -> Value {
-    let tells = "Memory of the stage's child processes, and the most that one of them ever had.";
+    let tells = "Memory of the stage's child processes, and the most that one of them ever had. In the other modes, memory is that \
+        of the whole program.";
     let queries = [
         (level(metric::PROCESS_MEMORY, of, "stage"), "resident"),
-        (level(metric::PROCESS_PEAK, of, "stage"), "peak of one"),
+        (most(metric::PROCESS_PEAK, of, "stage"), "peak of one"),
     ];
     lines("Memory", tells, "bytes", &queries)
+}
+
+/// What stages of a kind tell of their work.
+pub(super) fn reading(of: &Selector, kind: &str, reading: &Reading) -> Value {
+    let Reading { name, measure, unit, help, label } = reading;
+    let metric = of_reading(kind, reading);
+    let title = format!("{kind}: {}", name.replace('_', " "));
+    let (by, legend) = match label {
+        Some((label, _)) => (format!("stage, {label}"), format!("{{{{stage}}}}, {{{{{label}}}}}")),
+        None => ("stage".to_owned(), "{{stage}}".to_owned()),
+    };
+    let shown = match unit {
+        Some(Unit::Seconds) => "s",
+        Some(Unit::Bytes) => "bytes",
+        None => "short",
+    };
+    match measure {
+        Measure::Counter => {
+            let shown = if unit.is_none() { "cps" } else { "Bps" };
+            lines(&title, help, shown, &[(rate(&metric, of, &by), &legend)])
+        }
+        // The time of something is shown as how long ago that is.
+        Measure::Lowest if name.ends_with("timestamp") => {
+            let lag = format!("time() - {}", least(&metric, of, &by));
+            lines(&format!("{title}, behind now"), help, shown, &[(lag, &legend)])
+        }
+        Measure::Lowest => lines(&title, help, shown, &[(least(&metric, of, &by), &legend)]),
+        Measure::Gauge => lines(&title, help, shown, &[(level(&metric, of, &by), &legend)]),
+        Measure::Histogram(_) => heatmap(&title, help, shown, buckets(&metric, of)),
+    }
 }

@@ -56,6 +56,16 @@ pub(super) fn level(metric: &str, of: &Selector, by: &str) -> String {
     format!("sum by ({by}) ({})", of.series(metric))
 }
 
+/// The highest of several levels.
+pub(super) fn most(metric: &str, of: &Selector, by: &str) -> String {
+    format!("max by ({by}) ({})", of.series(metric))
+}
+
+/// The lowest of several levels.
+pub(super) fn least(metric: &str, of: &Selector, by: &str) -> String {
+    format!("min by ({by}) ({})", of.series(metric))
+}
+
 /// Which share of their time the workers of a stage spend so: busy, waiting or blocked.
 pub(super) fn share_of_time(metric: &str, of: &Selector) -> String {
     let all = [metric::BUSY, metric::WAITING, metric::BLOCKED].map(|each| rate(each, of, "stage"));

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use gristmill_stage::{Clock, Result};
-use gristmill_wire::Message;
+use gristmill_stage::{Clock, Readings, Result};
+use gristmill_wire::{Heartbeat, Message, Told};
 
 use super::outbox::Outbox;
 use crate::process::proc;
@@ -15,6 +15,7 @@ use crate::process::proc;
 pub(super) struct Calls {
     clock: Arc<dyn Clock>,
     outbox: Arc<Outbox>,
+    readings: Arc<Readings>,
     /// Nanoseconds on the clock at its beginning; 0 outside of calls.
     since: AtomicU64,
 }
@@ -24,9 +25,10 @@ impl Calls {
     pub(super) fn watch(
         clock: Arc<dyn Clock>,
         outbox: Arc<Outbox>,
+        readings: Arc<Readings>,
         every: Duration,
     ) -> Result<Arc<Self>> {
-        let calls = Arc::new(Self { clock, outbox, since: AtomicU64::new(0) });
+        let calls = Arc::new(Self { clock, outbox, readings, since: AtomicU64::new(0) });
         let watched: Weak<Self> = Arc::downgrade(&calls);
         std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
             loop {
@@ -40,7 +42,9 @@ impl Calls {
 
     /// Tells of itself now.
     pub(super) fn beat(&self) {
-        let mut beat = proc::own();
+        let told = self.readings.read();
+        let readings = told.iter().filter(|series| series.is_set()).map(Told::of).collect();
+        let mut beat = Heartbeat { readings, ..proc::own() };
         let since = self.since.load(Ordering::Relaxed);
         if since > 0 {
             beat.call = nanos(self.clock.now()).saturating_sub(since);

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use arrow_schema::{Schema, SchemaRef};
 use gristmill_stage::{
-    BatchTarget, BuildContext, Clock, Error, Kind, Origins, Registry, Result, Role, Snapshot,
-    SystemClock,
+    BatchTarget, BuildContext, Clock, Error, Kind, Origins, Readings, Registry, Result, Role,
+    Snapshot, SystemClock,
 };
 use gristmill_wire::{Called, Commit, Fault, Message, Open, Rejected, Side};
 
@@ -113,10 +113,10 @@ impl Session {
         let bell = Arc::new(Bell::default());
         let schemas = (input, output);
         let kind = guarded(|| find(&open))?;
-        let driver = build(&*kind, &open, schemas, restored, &bell, &clock, own)?;
+        let (driver, readings) = build(&*kind, &open, schemas, restored, &bell, &clock, own)?;
         outbox.say(&Message::Opened)?;
         let every = Duration::try_from_secs_f64(open.heartbeat).unwrap_or(Duration::from_secs(1));
-        let calls = Calls::watch(clock.clone(), outbox.clone(), every)?;
+        let calls = Calls::watch(clock.clone(), outbox.clone(), readings, every)?;
         let source = open.role == Role::Source;
         let (commits, credit) = (Commits::default(), full);
         let mut session = Self {
@@ -253,7 +253,9 @@ impl Session {
         for action in actions.drain(..) {
             let message = match action {
                 Action::Emit { port, batch } => Message::Batch(port as u64, batch),
-                Action::Reject { rows, reason } => Message::Reject(Rejected { reason, rows }),
+                Action::Reject { rows, cause, reason } => {
+                    Message::Reject(Rejected { reason, cause, rows })
+                }
             };
             let bytes = self.outbox.say(&message)?;
             self.credit = self.credit.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -295,7 +297,8 @@ fn build(
     bell: &Arc<Bell>,
     clock: &Arc<dyn Clock>,
     own: Arc<OwnRuntime>,
-) -> Result<Driver> {
+) -> Result<(Driver, Arc<Readings>)> {
+    let readings = Arc::new(Readings::new(kind.readings()));
     let mut origins = Origins::default();
     for (scheme, base) in &open.origins {
         origins.add(scheme, base);
@@ -310,9 +313,11 @@ fn build(
         .with_waker(bell.clone().into())
         .with_hints(open.hints.clone())
         .with_origins(Arc::new(origins))
+        .with_readings(readings.clone())
         .with_runtime(Arc::new(move || own.handle()));
     let stage = guarded(|| kind.build(&open.options, context))?;
-    Ok(Driver::new(stage, input, output, open.role == Role::Sink).with_ports(open.ports))
+    let driver = Driver::new(stage, input, output, open.role == Role::Sink);
+    Ok((driver.with_ports(open.ports), readings))
 }
 
 /// The clock of the run, as far as another process can have it.
