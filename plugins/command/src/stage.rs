@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Clock, Error, Output, Planned, Result, Role, Snapshot, Stage,
+    BatchTarget, BuildContext, Cause, Clock, Error, Output, Planned, Result, Role, Snapshot, Stage,
     StageSpec, Transform, json,
 };
 
@@ -116,7 +116,7 @@ impl Transform for Commanding {
             .map_err(|e| Error::io(format!("`{name}` cannot be started: {e}")))?;
         match ended {
             Ok(output) => self.read(&output, out)?,
-            Err(why) => out.reject(rows, &format!("`{name}` {why}"))?,
+            Err(why) => out.reject_as(rows, Cause::Refused, &format!("`{name}` {why}"))?,
         }
         self.put(out)
     }

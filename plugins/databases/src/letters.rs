@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
-use gristmill_stage::{Error, Output, Result};
+use gristmill_stage::{Cause, Error, Output, Result};
 
 use crate::spool::{Pieces, Spool};
 
@@ -126,7 +126,7 @@ fn reject(batch: &RecordBatch, out: &mut dyn Output) -> Result<()> {
     while start < rows.num_rows() {
         let why = reasons.value(start);
         let same = (start..rows.num_rows()).take_while(|row| reasons.value(*row) == why).count();
-        out.reject(rows.slice(start, same), why)?;
+        out.reject_as(rows.slice(start, same), Cause::Refused, why)?;
         start += same;
     }
     Ok(())

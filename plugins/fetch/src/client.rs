@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gristmill_stage::{Clock, Error, Result};
+use gristmill_stage::{Clock, Error, Readout, Result};
 use hyper::Response;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
@@ -69,18 +69,21 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client with a pool of its own.
+    /// A client with a pool of its own, whose connections are told of.
     ///
     /// # Errors
     /// When an option does not work on this machine.
-    pub(crate) fn new(options: &FetchOptions) -> Result<Self> {
+    pub(crate) fn new(options: &FetchOptions, connections: Readout) -> Result<Self> {
         let proxy = options.proxy()?;
         let mut headers = HeaderMap::with_capacity(options.headers.len() + 3);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.extend(options.header_map()?);
         headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
         let pool = match proxy {
-            None => Some(Pool::new(options.connect_timeout.0, IDLE, options.concurrency)),
+            None => {
+                let (timeout, concurrency) = (options.connect_timeout.0, options.concurrency);
+                Some(Pool::new(timeout, IDLE, concurrency, connections))
+            }
             Some(_) => None,
         };
         Ok(Self {

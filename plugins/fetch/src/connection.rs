@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use gristmill_stage::reading::Held;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::TrySendError;
@@ -23,13 +24,15 @@ pub(crate) struct Connection {
     requests: SendRequest<Full<Bytes>>,
     /// `None` when it is closed. What was not answered then is told so by being dropped.
     wire: Option<Wire>,
+    /// Counts it for as long as it is kept.
+    _open: Held,
 }
 
 impl Connection {
     /// A connection without a request on it.
-    pub(crate) async fn new(stream: TokioIo<TcpStream>) -> hyper::Result<Self> {
+    pub(crate) async fn new(stream: TokioIo<TcpStream>, open: Held) -> hyper::Result<Self> {
         let (requests, wire) = http1::handshake(stream).await?;
-        Ok(Self { requests, wire: Some(wire) })
+        Ok(Self { requests, wire: Some(wire), _open: open })
     }
 
     /// Whether a request can be put on it: it is open, and the answer before is through.

@@ -13,6 +13,7 @@ use crate::answer::{Answer, Body, columns};
 use crate::client::{Client, Progress, Reply, Request};
 use crate::failure::Failure;
 use crate::options::{BodyType, FetchOptions, OnError, StatusSet};
+use crate::readings::{CONNECTIONS, Readings};
 use crate::request::{Origin, RequestColumns};
 use crate::retry::{Retry, is_passing};
 use crate::text::decode;
@@ -30,6 +31,7 @@ pub(crate) struct FetchRows {
     on_error: OnError,
     fail_status: StatusSet,
     body: BodyType,
+    readings: Readings,
 }
 
 /// Times and counts over all attempts of one request.
@@ -48,7 +50,7 @@ impl FetchRows {
         context: &BuildContext,
     ) -> Result<Self> {
         Ok(Self {
-            client: Client::new(&options)?,
+            client: Client::new(&options, context.reading(CONNECTIONS)?)?,
             retry: Retry::new(&options),
             input: RequestColumns::find(context.input())?,
             carried,
@@ -58,6 +60,7 @@ impl FetchRows {
             on_error: options.on_error,
             fail_status: options.fail_status,
             body: options.body,
+            readings: Readings::new(context)?,
         })
     }
 
@@ -70,7 +73,12 @@ impl FetchRows {
     ) -> Result<Reply, Failure> {
         loop {
             tally.attempts += 1;
+            let begun = self.clock.now();
+            let held = self.readings.begin(tally.attempts);
             let result = self.client.send(request, &*self.clock, &mut tally.progress).await;
+            drop(held);
+            let status = tally.progress.status.map(|status| status.as_u16());
+            self.readings.end(status, self.clock.now().saturating_sub(begun));
             let passing = match &result {
                 Ok(reply) => is_passing(reply.status.as_u16()),
                 Err(failure) => failure.passing,

@@ -15,6 +15,7 @@
 //! | `retry` | how long to pause before another attempt |
 //! | `text` | bytes of a page to text |
 //! | `answer` | the columns that come out |
+//! | `readings` | what is told of requests besides their rows |
 
 mod answer;
 mod body;
@@ -25,6 +26,7 @@ mod fetch;
 mod hop;
 mod options;
 mod pool;
+mod readings;
 mod request;
 mod resolve;
 mod retry;

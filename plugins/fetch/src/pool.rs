@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gristmill_stage::Clock;
+use gristmill_stage::{Clock, Readout};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{HOST, HeaderValue};
@@ -32,6 +32,8 @@ pub(crate) struct Pool {
     connector: HttpConnector<Resolver>,
     connect_timeout: Duration,
     idle: Mutex<Idle>,
+    /// Told how many connections are open.
+    connections: Readout,
 }
 
 /// Connections without a request on them.
@@ -52,7 +54,12 @@ struct Kept {
 
 impl Pool {
     /// A pool without connections. `idle`: how long an unused one is kept.
-    pub(crate) fn new(connect_timeout: Duration, idle: Duration, concurrency: usize) -> Self {
+    pub(crate) fn new(
+        connect_timeout: Duration,
+        idle: Duration,
+        concurrency: usize,
+        connections: Readout,
+    ) -> Self {
         let mut connector = HttpConnector::new_with_resolver(Resolver::default());
         connector.set_connect_timeout(Some(connect_timeout));
         connector.set_nodelay(true);
@@ -69,7 +76,7 @@ impl Pool {
             timeout: idle,
             swept: Duration::ZERO,
         };
-        Self { connector, connect_timeout, idle: Mutex::new(idle) }
+        Self { connector, connect_timeout, idle: Mutex::new(idle), connections }
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -124,7 +131,9 @@ impl Pool {
             }
             Ok(Ok(stream)) => stream,
         };
-        Connection::new(stream).await.map_err(|e| Failure::of_wire(&e, Lacking::Connection))
+        let open = self.connections.hold();
+        let connection = Connection::new(stream, open).await;
+        connection.map_err(|e| Failure::of_wire(&e, Lacking::Connection))
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use gristmill_stage::concurrent::{Concurrent, Limits};
 use gristmill_stage::{
-    BatchTarget, BuildContext, Lineage, Planned, Result, Role, Stage, StageSpec,
+    BatchTarget, BuildContext, Lineage, Planned, Reading, Readout, Result, Role, Stage, StageSpec,
 };
 
 use crate::answer;
 use crate::fetch::FetchRows;
 use crate::options::FetchOptions;
 use crate::request::RequestColumns;
-use crate::{client::Client, options::BodyType};
+use crate::{client::Client, options::BodyType, readings};
 
 /// The kind `fetch`: makes an HTTP request per row.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,7 @@ with:
         retries, `first_byte` from the start of the last attempt to its answer, `total`), `bytes` \
         (int64, the decompressed body). Without an answer all but `url`, `error`, `attempts` and \
         `timings` are null.";
+    const READINGS: &'static [Reading] = readings::READINGS;
 
     fn plan(options: &FetchOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let empty = Arc::new(Schema::empty());
@@ -51,7 +52,7 @@ with:
         let requests = RequestColumns::find(input)?;
         if options.ca_file.is_some() {
             // Only to find out whether the file can be used.
-            Client::new(options)?;
+            Client::new(options, Readout::default())?;
         }
         let (carried, output) = layout(input, options.body, None);
         let lineage = carried.into_iter().map(|index| input.field(index).name());

@@ -10,8 +10,8 @@ use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::{
-    BuildContext, Error, ErrorKind, Lineage, Output, Planned, Result, Role, Snapshot, Stage,
-    StageSpec, State, Transform,
+    BuildContext, Error, ErrorKind, Lineage, Output, Planned, Reading, Readout, Result, Role,
+    Snapshot, Stage, StageSpec, State, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,6 +80,8 @@ impl StageSpec for Dedupe {
     const EXAMPLE: &'static str = "type: dedupe\nwith: { by: [url] }";
     const INPUT: &'static str = "any columns";
     const OUTPUT: &'static str = "the columns of the input";
+    const READINGS: &'static [Reading] =
+        &[Reading::gauge("remembered", "Different rows that are remembered.")];
 
     fn plan(options: &DedupeOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::schema("`dedupe` has no input"))?;
@@ -105,7 +107,8 @@ impl StageSpec for Dedupe {
                 Seen::Bloom(Bloom::new(approximate.false_positives, options.memory))
             }
         };
-        let mut stage = Deduping { keys, seen, memory: options.memory };
+        let remembered = context.reading("remembered")?;
+        let mut stage = Deduping { keys, seen, memory: options.memory, remembered };
         if let Some(state) = context.restored().state(VERSION)? {
             stage.restore(state)?;
         }
@@ -125,6 +128,7 @@ struct Deduping {
     keys: Keys,
     seen: Seen,
     memory: ByteSize,
+    remembered: Readout,
 }
 
 enum Seen {
@@ -133,6 +137,13 @@ enum Seen {
 }
 
 impl Seen {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Exact(exact) => exact.len() as u64,
+            Self::Bloom(bloom) => bloom.len(),
+        }
+    }
+
     fn insert(&mut self, key: &[u8]) -> Result<bool, Full> {
         match self {
             Self::Exact(exact) => exact.insert(key),
@@ -143,10 +154,11 @@ impl Seen {
 
 impl Deduping {
     fn full(&self) -> Error {
-        let (rows, more) = match &self.seen {
-            Seen::Exact(exact) => (exact.len() as u64, ", or remember less with `approximate`"),
-            Seen::Bloom(bloom) => (bloom.len(), ", or allow more `false_positives`"),
+        let more = match &self.seen {
+            Seen::Exact(_) => ", or remember less with `approximate`",
+            Seen::Bloom(_) => ", or allow more `false_positives`",
         };
+        let rows = self.seen.len();
         let memory = self.memory;
         let text = format!("more than {rows} different rows do not fit into `memory`, {memory}");
         Error::data(text).help(format!("raise it, use several workers{more}"))
@@ -209,6 +221,7 @@ impl Transform for Deduping {
         let new: Result<Vec<bool>, Full> =
             rows.iter().map(|row| self.seen.insert(row.data())).collect();
         let new = BooleanArray::from(new.map_err(|Full| self.full())?);
+        self.remembered.set(self.seen.len() as f64);
         match new.true_count() {
             0 => Ok(()),
             count if count == new.len() => out.emit(batch),

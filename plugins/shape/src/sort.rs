@@ -8,9 +8,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use gristmill_stage::option::ByteSize;
 use gristmill_stage::path::check_replace;
+use gristmill_stage::reading::Unit;
 use gristmill_stage::{
-    BatchTarget, BuildContext, Error, Lineage, Output, Planned, Result, Role, Snapshot, Stage,
-    StageSpec, Transform,
+    BatchTarget, BuildContext, Error, Lineage, Output, Planned, Reading, Readout, Result, Role,
+    Snapshot, Stage, StageSpec, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use crate::order::Order;
 use crate::ordered::Ordered;
 use crate::pile::Pile;
 use crate::spill::{Folder, Run, RunWriter};
+use crate::weigh::total;
 use crate::{memory, plain};
 
 /// The kind `sort`.
@@ -57,6 +59,12 @@ impl StageSpec for Sort {
     const INPUT: &'static str = "any columns";
     const OUTPUT: &'static str =
         "The columns of the input, dictionaries as their values; rows in their order.";
+    const READINGS: &'static [Reading] = &[
+        Reading::gauge("held", "Bytes of rows in memory that are to be sorted, about.")
+            .unit(Unit::Bytes),
+        Reading::counter("spilled", "Bytes of rows that were put on disk, about.")
+            .unit(Unit::Bytes),
+    ];
 
     fn plan(options: &SortOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input = input.ok_or_else(|| Error::schema("`sort` has no input"))?;
@@ -95,6 +103,8 @@ impl StageSpec for Sort {
             folder,
             folded: 0,
             resumable: context.resumable(),
+            held: context.reading("held")?,
+            spilled: context.reading("spilled")?,
         }))
     }
 }
@@ -132,6 +142,8 @@ struct Sorting {
     folded: usize,
     folder: Folder,
     resumable: bool,
+    held: Readout,
+    spilled: Readout,
 }
 
 enum Phase {
@@ -164,7 +176,9 @@ impl Sorting {
         let mut writer = self.folder.write(&self.schema)?;
         while let Some(block) = rows.next(self.block())? {
             writer.write(&block)?;
+            self.spilled.add(total(&block) as u64);
         }
+        self.held.set(0.0);
         self.runs.push(writer.finish()?);
         Ok(())
     }
@@ -241,6 +255,7 @@ impl Sorting {
         };
         if over {
             self.phase = Phase::Over;
+            self.held.set(0.0);
         }
         next.map_or(Ok(()), |batch| out.emit(batch))
     }
@@ -268,6 +283,7 @@ impl Transform for Sorting {
             return Err(Error::internal("rows came after the end of the input"));
         };
         pile.add(batch)?;
+        self.held.set(pile.bytes() as f64);
         match pile.bytes() > self.memory - self.memory / 4 {
             true => self.spill_pile(),
             false => Ok(()),

@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::plan::Prepared;
 use super::rest::Rest;
 use super::stage::{GROUPS, REST, VERSION};
+use super::told::Told;
 use crate::evaluate::{bytes_of, evaluate};
 
 /// Its groups leave when they take too much memory, and at the end. The layout of snapshots is that of
@@ -21,6 +22,7 @@ pub(crate) struct FirstStage {
     groups: Groups,
     memory: Option<Memory>,
     rest: Rest,
+    told: Told,
 }
 
 impl FirstStage {
@@ -37,7 +39,8 @@ impl FirstStage {
             }
         }
         let memory = prepared.memory.clone();
-        Ok(Self { prepared, states, groups, memory, rest })
+        let told = Told::new(context)?;
+        Ok(Self { prepared, states, groups, memory, rest, told })
     }
 
     /// Lets the groups go.
@@ -68,6 +71,7 @@ impl Transform for FirstStage {
         if self.memory.as_mut().is_some_and(|memory| memory.is_full(rows, bytes, &self.groups)) {
             self.leave()?;
         }
+        self.told.groups(self.groups.len());
         self.emit(out)
     }
 
@@ -89,6 +93,7 @@ impl Transform for FirstStage {
 
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         self.leave()?;
+        self.told.groups(0);
         self.emit(out)
     }
 

@@ -21,6 +21,7 @@ mod split;
 mod stage;
 mod step;
 mod table;
+mod told;
 mod top_k;
 mod whole;
 mod window;
@@ -32,7 +33,9 @@ use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
 use gristmill_stage::option::{ByteSize, Time};
-use gristmill_stage::{BuildContext, Error, Lineage, Planned, Result, Role, Stage, StageSpec};
+use gristmill_stage::{
+    BuildContext, Error, Lineage, Planned, Reading, Result, Role, Stage, StageSpec,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -107,6 +110,7 @@ impl StageSpec for Aggregate {
     const EXAMPLE: &'static str = "name: prices\ntype: aggregate\nwith:\n  group_by: [category]\n  select:\n    n: count(*)\n    mean: avg(price)\n    p95: approx_percentile_cont(price, 0.95)\n";
     const INPUT: &'static str = "any; the expressions name their columns";
     const OUTPUT: &'static str = "a row per group, when the input is at its end or its window is closed, and as often as `every` says: when it was emitted, the bounds of the window, the columns of `group_by`, then those of `select`, in no promised order of rows";
+    const READINGS: &'static [Reading] = told::READINGS;
 
     fn plan(options: &AggregateOptions, input: Option<&SchemaRef>) -> Result<Planned> {
         let input =

@@ -9,7 +9,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::take::take;
-use gristmill_stage::{BuildContext, Error, Output, Result, Snapshot, State, Transform};
+use gristmill_stage::{BuildContext, Cause, Error, Output, Result, Snapshot, State, Transform};
 use hashbrown::HashMap;
 
 use super::emissions::Emissions;
@@ -20,6 +20,7 @@ use super::rest::Rest;
 use super::sessions::{Dealt, Session, Sessions};
 use super::stage::{REST, VERSION};
 use super::table::GroupTable;
+use super::told::Told;
 use super::window::{START, Window};
 use super::windowed::{LATEST, latest_of, latest_part, reject};
 use crate::evaluate::evaluate;
@@ -45,6 +46,7 @@ pub(crate) struct SessionStage {
     rest: Rest,
     /// The group of each row of the batch in hand; kept for its memory.
     groups: Vec<usize>,
+    told: Told,
 }
 
 impl SessionStage {
@@ -63,6 +65,7 @@ impl SessionStage {
             emissions: Emissions::new(prepared.every, context.clock()),
             rest: Rest::new(context.batch()),
             groups: Vec::new(),
+            told: Told::new(context)?,
             prepared,
         };
         if let Some(state) = context.restored().state(VERSION)? {
@@ -260,14 +263,19 @@ impl Transform for SessionStage {
         self.table.find(keys, times.len(), &mut self.groups)?;
         let Self { window, sessions, groups, latest, .. } = self;
         let dealt = sessions.deal(window, times.as_primitive(), groups, latest);
-        let Dealt { rows, late, timeless, far } = dealt;
-        reject(&evaluated.rows, late, "window: it came after its session was closed", out)?;
-        reject(&evaluated.rows, timeless, "window.time: there is no time", out)?;
-        reject(&evaluated.rows, far, "window.time: the time is too far off", out)?;
+        let Dealt { rows, late, merged, timeless, far } = dealt;
+        let too_late = late.len() + merged;
+        let (all, why) = (&evaluated.rows, "window: it came after its session was closed");
+        reject(all, late, Cause::Late, why, out)?;
+        reject(all, timeless, Cause::Data, "window.time: there is no time", out)?;
+        reject(all, far, Cause::Data, "window.time: the time is too far off", out)?;
         self.update(&evaluated.columns, &rows)?;
         if let Some(latest) = self.latest {
-            self.close(self.window.watermark(latest))?;
+            let watermark = self.window.watermark(latest);
+            self.close(watermark)?;
+            self.told.window(self.window.seconds(watermark), too_late);
         }
+        self.told.groups(self.sessions.len());
         self.rest.emit(&self.prepared, out)
     }
 
@@ -297,6 +305,7 @@ impl Transform for SessionStage {
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         self.emissions.end();
         self.close(i64::MAX)?;
+        self.told.groups(0);
         self.rest.emit(&self.prepared, out)
     }
 

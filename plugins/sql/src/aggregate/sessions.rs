@@ -47,6 +47,8 @@ pub(crate) struct Dealt {
     pub(crate) rows: Vec<(u32, u64)>,
     /// Rows that came too late.
     pub(crate) late: Vec<u32>,
+    /// How many came too late and count all the same.
+    pub(crate) merged: usize,
     /// Rows without a time.
     pub(crate) timeless: Vec<u32>,
     /// Rows with a time so far off that their session has no bounds.
@@ -113,6 +115,7 @@ impl Sessions {
                         dealt.late.push(row);
                         continue;
                     }
+                    dealt.merged += 1;
                     self.add(*group, watermark - self.gap + 1)
                 }
                 Some(found) => found,

@@ -12,6 +12,7 @@ use super::emissions::{Emissions, results_so_far};
 use super::groups::{batch_of, unfit};
 use super::plan::Prepared;
 use super::rest::Rest;
+use super::told::Told;
 use crate::evaluate::evaluate;
 
 /// The layout of snapshots: a part [`GROUPS`] with a row per group, its keys and then the states of
@@ -33,6 +34,7 @@ pub(crate) struct AggregateStage {
     ended: bool,
     /// Whether groups come that others have gathered.
     merges: bool,
+    told: Told,
 }
 
 impl AggregateStage {
@@ -43,7 +45,8 @@ impl AggregateStage {
         let groups = BoundedGroups::new(&prepared, context, &files.collect::<Vec<_>>())?;
         let rest = Rest::new(context.batch());
         let emissions = Emissions::new(prepared.every, context.clock());
-        let mut stage = Self { prepared, groups, emissions, rest, ended: false, merges };
+        let told = Told::new(context)?;
+        let mut stage = Self { prepared, groups, emissions, rest, ended: false, merges, told };
         stage.restore(parts)?;
         Ok(stage)
     }
@@ -96,7 +99,9 @@ impl Transform for AggregateStage {
             return Ok(());
         }
         if self.merges {
-            return self.groups.merge(&batch, &self.prepared);
+            self.groups.merge(&batch, &self.prepared)?;
+            self.told.groups(self.groups.in_memory().len());
+            return Ok(());
         }
         let evaluated = evaluate(&self.prepared.inputs, batch, out)?;
         let rows = evaluated.rows.num_rows();
@@ -104,7 +109,9 @@ impl Transform for AggregateStage {
             return Ok(());
         }
         self.emissions.changed();
-        self.groups.update(&evaluated.columns, rows, &self.prepared)
+        self.groups.update(&evaluated.columns, rows, &self.prepared)?;
+        self.told.groups(self.groups.in_memory().len());
+        Ok(())
     }
 
     fn ready(&self) -> bool {
@@ -140,7 +147,9 @@ impl Transform for AggregateStage {
             self.emissions.end();
             self.ended = true;
         }
-        self.step(out)
+        self.step(out)?;
+        self.told.groups(self.groups.in_memory().len());
+        Ok(())
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {

@@ -101,6 +101,8 @@ pub(crate) struct Assigned {
     pub(crate) windows: BTreeMap<i64, Vec<u32>>,
     /// Rows that came too late.
     pub(crate) late: Vec<u32>,
+    /// How many came too late and count all the same.
+    pub(crate) merged: usize,
     /// Rows without a time.
     pub(crate) timeless: Vec<u32>,
     /// Rows with a time so far off that their windows have no bounds.
@@ -143,6 +145,15 @@ impl Window {
         latest.saturating_sub(self.lateness)
     }
 
+    /// A time as seconds since 1970.
+    pub(crate) fn seconds(&self, time: i64) -> f64 {
+        let ticks = match self.time.data_type() {
+            DataType::Timestamp(unit, _) => of_a_second(*unit).0,
+            _ => 1,
+        };
+        time as f64 / ticks as f64
+    }
+
     /// Whether a time is so far off that what is computed of it, with windows of that length, would
     /// be beyond all times.
     pub(crate) fn is_far(&self, time: i64, length: i64) -> bool {
@@ -181,6 +192,7 @@ impl Window {
                     start += slide;
                 }
             } else if self.late == Late::Merge {
+                assigned.merged += 1;
                 let open = (watermark - size).div_euclid(slide) + 1;
                 assigned.windows.entry(open * slide).or_default().push(row);
             } else {
@@ -245,13 +257,19 @@ fn session(gap: Time, slide: Option<Time>, unit: TimeUnit) -> Result<i64> {
     }
 }
 
+/// How many of the unit make a second, and its name.
+const fn of_a_second(unit: TimeUnit) -> (u128, &'static str) {
+    match unit {
+        TimeUnit::Second => (1, "seconds"),
+        TimeUnit::Millisecond => (1_000, "milliseconds"),
+        TimeUnit::Microsecond => (1_000_000, "microseconds"),
+        TimeUnit::Nanosecond => (1_000_000_000, "nanoseconds"),
+    }
+}
+
 fn ticks(time: Time, unit: TimeUnit, at: &str) -> Result<i64> {
-    let (nanos, name) = match unit {
-        TimeUnit::Second => (1_000_000_000, "seconds"),
-        TimeUnit::Millisecond => (1_000_000, "milliseconds"),
-        TimeUnit::Microsecond => (1_000, "microseconds"),
-        TimeUnit::Nanosecond => (1, "nanoseconds"),
-    };
+    let (ticks, name) = of_a_second(unit);
+    let nanos = 1_000_000_000 / ticks;
     let given = time.0.as_nanos();
     if !given.is_multiple_of(nanos) {
         return Err(Error::option(at, format!("the times of the rows have whole {name} only")));

@@ -9,13 +9,14 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::take::{take, take_record_batch};
-use gristmill_stage::{BuildContext, Error, Output, Result, Snapshot, State, Transform};
+use gristmill_stage::{BuildContext, Cause, Error, Output, Result, Snapshot, State, Transform};
 
 use super::emissions::{Emissions, results_so_far};
 use super::groups::{Groups, batch_of, unfit};
 use super::plan::Prepared;
 use super::rest::Rest;
 use super::stage::{GROUPS, REST, VERSION};
+use super::told::Told;
 use super::window::{Assigned, START, Sliding, Window};
 use crate::evaluate::evaluate;
 
@@ -34,6 +35,7 @@ pub(crate) struct WindowedStage {
     emissions: Emissions,
     /// The groups of closed windows, and results so far, still to be emitted.
     rest: Rest,
+    told: Told,
 }
 
 impl WindowedStage {
@@ -45,7 +47,8 @@ impl WindowedStage {
     ) -> Result<Self> {
         let (open, rest) = (BTreeMap::new(), Rest::new(context.batch()));
         let emissions = Emissions::new(prepared.every, context.clock());
-        let mut stage = Self { prepared, window, sliding, open, latest: None, emissions, rest };
+        let (latest, told) = (None, Told::new(context)?);
+        let mut stage = Self { prepared, window, sliding, open, latest, emissions, rest, told };
         if let Some(state) = context.restored().state(VERSION)? {
             stage.restore(state)?;
         }
@@ -97,14 +100,17 @@ impl WindowedStage {
                 groups.update(&own, count, &self.prepared)?;
             }
         }
-        // A window without keys is one group, like all rows.
-        let groups = self.open.values().map(|groups| groups.len().max(1)).sum::<usize>();
-        if groups > self.prepared.max_groups {
+        if self.held() > self.prepared.max_groups {
             let most = self.prepared.max_groups;
             return Err(Error::data(format!("there are more than {most} groups in open windows"))
                 .help("use shorter windows or less `lateness`, or raise `max_groups`"));
         }
         Ok(())
+    }
+
+    /// The groups of all open windows. One without keys is one group, like all rows.
+    fn held(&self) -> usize {
+        self.open.values().map(|groups| groups.len().max(1)).sum()
     }
 
     /// Closes all windows that end at `watermark` or before.
@@ -167,13 +173,14 @@ pub(super) fn latest_of(part: &RecordBatch) -> Result<Option<i64>> {
 pub(super) fn reject(
     rows: &RecordBatch,
     which: Vec<u32>,
+    cause: Cause,
     why: &str,
     out: &mut dyn Output,
 ) -> Result<()> {
     if which.is_empty() {
         return Ok(());
     }
-    out.reject(take_record_batch(rows, &UInt32Array::from(which))?, why)
+    out.reject_as(take_record_batch(rows, &UInt32Array::from(which))?, cause, why)
 }
 
 /// A part with groups as the start of their window, and the groups.
@@ -196,14 +203,19 @@ impl Transform for WindowedStage {
         };
         let times = arrow_cast::cast(&times, &DataType::Int64)?;
         let assigned = self.window.assign(self.sliding, times.as_primitive(), &mut self.latest);
-        let Assigned { windows, late, timeless, far } = assigned;
-        reject(&evaluated.rows, late, "window: it came after its windows were closed", out)?;
-        reject(&evaluated.rows, timeless, "window.time: there is no time", out)?;
-        reject(&evaluated.rows, far, "window.time: the time is too far off", out)?;
+        let Assigned { windows, late, merged, timeless, far } = assigned;
+        let too_late = late.len() + merged;
+        let (rows, why) = (&evaluated.rows, "window: it came after its windows were closed");
+        reject(rows, late, Cause::Late, why, out)?;
+        reject(rows, timeless, Cause::Data, "window.time: there is no time", out)?;
+        reject(rows, far, Cause::Data, "window.time: the time is too far off", out)?;
         self.update(&evaluated.columns, windows)?;
         if let Some(latest) = self.latest {
-            self.close(self.window.watermark(latest))?;
+            let watermark = self.window.watermark(latest);
+            self.close(watermark)?;
+            self.told.window(self.window.seconds(watermark), too_late);
         }
+        self.told.groups(self.held());
         self.rest.emit(&self.prepared, out)
     }
 
@@ -231,6 +243,7 @@ impl Transform for WindowedStage {
     fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         self.emissions.end();
         self.close(i64::MAX)?;
+        self.told.groups(0);
         self.rest.emit(&self.prepared, out)
     }
 
