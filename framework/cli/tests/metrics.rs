@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "common/watched.rs"]
+mod watched;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,6 +18,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use common::Place;
+use watched::Watched;
 
 fn get(addr: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).unwrap();
@@ -126,23 +129,18 @@ fn told(page: &str) -> BTreeMap<String, String> {
 #[test]
 fn every_metric_is_on_its_page_and_no_other() {
     let place = Place::new();
-    place.write(
-        "pipeline.yaml",
-        "stages:\n  - { type: generate, with: { url: 'demo:/item/{n}?delay=1h', count: 3 } }\n  \
-         - { type: fetch, run: { mode: process }, with: { timeout: 1h, read_timeout: 1h } }\n  - { type: discard }\n",
+    // Requests that wait for ever, and rows that pass all kinds that tell of their work.
+    let mut run = Watched::run(
+        &place,
+        "stages:\n  - { name: requests, type: generate, with: { url: 'demo:/item/{n}?delay=600s', count: 3 } }\n  \
+         - { type: fetch, run: { mode: process }, with: { timeout: 1h, read_timeout: 1h } }\n  - { type: discard }\n  \
+         - { name: timed, type: map, from: requests, with: { set: { t: to_timestamp(n) } } }\n  \
+         - { type: aggregate, with: { group_by: [url], window: { time: t, size: 1m }, select: { c: count(*) } } }\n  \
+         - { type: sort, with: { by: url } }\n  - { type: dedupe }\n  - { name: out, type: discard }\n",
     );
-    let mut child = place
-        .command(&["run", "pipeline.yaml", "--metrics", "0"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let line = lines.find(|line| line.as_ref().unwrap().contains("metrics at")).unwrap().unwrap();
-    let addr = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let text = get(&addr, "/metrics").1;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let watermark = "gristmill_aggregate_watermark_timestamp_seconds";
+    run.wait_for("a window is told of", |all| all.iter().any(|one| one.name == watermark));
+    let text = run.text();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let served: BTreeMap<String, String> = types
         .map(|line| line.split_once(' ').unwrap())
