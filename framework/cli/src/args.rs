@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use gristmill_config::Mode;
 
 use crate::exit;
+use crate::log::{Format, Levels};
 
 pub use author::{Inspect, Lang, New, NewPipeline, NewPlugin, Plugin, Template, Test};
 
@@ -20,6 +21,19 @@ pub struct Args {
     /// Say more on stderr
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// What is logged on stderr: a level, and others for stages by their names; goes before RUST_LOG
+    #[arg(long, global = true, value_name = "LEVELS", help_heading = "Log")]
+    pub log: Option<Levels>,
+    /// How lines on stderr look
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Log"
+    )]
+    pub log_format: Format,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -79,7 +93,8 @@ pub struct Search {
 Examples:
   gristmill run pipelines/quickstart.yaml
   gristmill run shop.yaml --set SITE=https://shop.example --metrics 9100
-  generate-pipeline | gristmill run -")]
+  generate-pipeline | gristmill run -
+  gristmill run shop.yaml --log warn,items=debug --log-format json")]
 pub struct Run {
     /// The pipeline; `-` reads it from stdin
     pub file: String,

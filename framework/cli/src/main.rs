@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         return exit;
     }
     let args = Args::parse();
-    let log = Log::start(args.verbose);
+    let log = Log::start(args.log, args.log_format, args.verbose);
     let exit = match args.command {
         Command::Run(run) => commands::run::run(&run, &log),
         Command::Bench(bench) => commands::bench::bench(&bench, &log),

@@ -27,12 +27,12 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Progress of a run with these stages, on stderr.
-    pub fn new(run: &Run, quiet: bool) -> Self {
+    /// Progress of a run with these stages, on stderr. `plain`: also on a terminal line by line.
+    pub fn new(run: &Run, quiet: bool, plain: bool) -> Self {
         if quiet {
             return Self::Quiet;
         }
-        if !std::io::stderr().is_terminal() {
+        if plain || !std::io::stderr().is_terminal() {
             return Self::Plain { last: Duration::ZERO };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());

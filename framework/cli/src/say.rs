@@ -1,8 +1,21 @@
 //! Lines for the person at the terminal, on stderr.
 
-use std::io::Write;
+use tracing::Level;
 
-/// Says a line. Whoever has closed stderr does not want to know.
+/// What is said goes the way of the log, under this name, and is there at every level.
+pub const SAID: &str = "gristmill";
+
+/// Says a line.
 pub fn say(line: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+    let line = line.as_ref();
+    tracing::event!(name: SAID, target: SAID, Level::ERROR, "{line}");
+}
+
+/// How grave a line is.
+pub fn gravity(line: &str) -> Level {
+    match line {
+        line if line.starts_with("error: ") => Level::ERROR,
+        line if line.starts_with("warning: ") => Level::WARN,
+        _ => Level::INFO,
+    }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
-use gristmill_runtime::{Report, StageStatus};
+use gristmill_runtime::{ProcessStatus, Report, StageStatus};
 use gristmill_stage::option::ByteSize;
+use tracing::Level;
 
 use crate::figures::{count, percent, rate, time};
+use crate::say::SAID;
 
 const HEAD: [&str; 12] = [
     "stage",
@@ -32,6 +34,24 @@ pub fn tables(report: &Report) -> String {
     match processes(report) {
         None => table(report),
         Some(processes) => format!("{}\n{processes}", table(report)),
+    }
+}
+
+/// The same for programs: a line of the log for each stage.
+pub fn records(report: &Report) {
+    for stage in &report.stages {
+        let [busy, waiting, blocked] = [stage.times.busy, stage.times.waiting, stage.times.blocked]
+            .map(|time| time.as_secs_f64());
+        tracing::event!(
+            name: SAID, target: SAID, Level::ERROR,
+            stage = stage.name, kind = stage.kind, mode = stage.mode.name(),
+            workers = stage.workers as u64,
+            rows_in = stage.taken.rows, rows_out = stage.sent.rows, rejected = stage.rejected,
+            busy_seconds = busy, waiting_seconds = waiting, blocked_seconds = blocked,
+            cpu_seconds = stage.cpu.as_secs_f64(),
+            restarts = stage.process.as_ref().map_or(0, ProcessStatus::restarts),
+            "the stage has ended",
+        );
     }
 }
 

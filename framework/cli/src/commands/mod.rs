@@ -110,8 +110,7 @@ fn variables(set: &[(String, String)]) -> Variables {
 /// Shows what is wrong with a pipeline.
 fn show(problems: &Problems) {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // Whoever closed stderr does not want to know.
-    let _ = writeln!(std::io::stderr(), "{}", problems.render(color));
+    say(problems.render(color));
 }
 
 /// Prints to stdout. A reader that has left is fine; a full disk is not.

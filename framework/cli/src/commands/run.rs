@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::progress::Progress;
 use crate::say::say;
 use crate::signals::Signals;
-use crate::table::tables;
+use crate::table::{records, tables};
 
 /// How long stages may take to see that a run was broken off.
 const GRACE: Duration = Duration::from_secs(2);
@@ -58,9 +58,11 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     if let Some(addr) = run.metrics_addr() {
         say(format!("metrics at http://{addr}/metrics"));
     }
-    let report = watch(run, &signals, args.quiet);
-    if !args.quiet {
-        tell(&tables(&report));
+    let report = watch(run, &signals, args.quiet, log.is_json());
+    match (args.quiet, log.is_json()) {
+        (true, _) => {}
+        (false, true) => records(&report),
+        (false, false) => tell(&tables(&report)),
     }
     let (exit, lines) = end(&report, &files, args.quiet);
     lines.iter().for_each(|line| tell(line));
@@ -68,8 +70,8 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
 }
 
 /// Shows progress until the run is over.
-fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
-    let mut progress = Progress::new(&run, quiet);
+fn watch(run: Run, signals: &Signals, quiet: bool, plain: bool) -> Report {
+    let mut progress = Progress::new(&run, quiet, plain);
     let mut told = false;
     let mut aborted_at = None;
     // How many signals there were when a sink was first seen to publish after all.
