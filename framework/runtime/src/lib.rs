@@ -9,6 +9,8 @@ mod bell;
 mod control;
 mod drive;
 mod edge;
+mod latch;
+mod latest;
 mod letters;
 mod memory;
 mod meter;
@@ -21,6 +23,7 @@ mod run;
 mod server;
 mod status;
 mod turns;
+pub mod view;
 mod worker;
 
 pub use control::Failure;

@@ -1,22 +1,24 @@
-//! The HTTP server for `/metrics`, `/healthz` and `/readyz`.
+//! The HTTP server for `/metrics`, `/healthz` and `/readyz`, and for those who look at a run.
+
+mod answer;
+mod events;
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use gristmill_stage::{Error, Result};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use self::answer::Answers;
+use self::events::Events;
 use crate::metrics::Source;
+use crate::view::Observer;
 
 /// How often recorded durations are tidied away when nobody scrapes.
 const TIDY: Duration = Duration::from_secs(5);
@@ -26,12 +28,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The server; ends when dropped.
 pub(crate) struct Server {
     addr: SocketAddr,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Server {
     /// Listens on an address.
-    pub(crate) fn start(addr: SocketAddr, io: &Handle, source: Source) -> Result<Self> {
+    pub(crate) fn start(
+        addr: SocketAddr,
+        io: &Handle,
+        source: Source,
+        observer: Arc<Observer>,
+    ) -> Result<Self> {
         let wrong =
             |e: std::io::Error| Error::io(format!("metrics cannot be served on {addr}: {e}"));
         let listener = StdListener::bind(addr).map_err(wrong)?;
@@ -40,8 +47,11 @@ impl Server {
         let _context = io.enter();
         let listener = TcpListener::from_std(listener).map_err(wrong)?;
         let tidied = source.clone();
+        let (events, ticks) = Events::of(observer.clone());
+        let answers = Answers { source, observer, events };
         let tasks = [
-            io.spawn(accept(listener, source)),
+            io.spawn(accept(listener, answers)),
+            io.spawn(ticks),
             io.spawn(async move {
                 loop {
                     tokio::time::sleep(TIDY).await;
@@ -66,18 +76,18 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, source: Source) {
+async fn accept(listener: TcpListener, answers: Answers) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, most likely: give others the time to close some.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let source = source.clone();
+        let answers = answers.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let source = source.clone();
-                async move { Ok::<_, Infallible>(answer(&request, source).await) }
+                let answers = answers.clone();
+                async move { Ok::<_, Infallible>(answers.to(&request).await) }
             });
             // A client that breaks off is its own affair.
             let _ = hyper::server::conn::http1::Builder::new()
@@ -87,32 +97,4 @@ async fn accept(listener: TcpListener, source: Source) {
                 .await;
         });
     }
-}
-
-async fn answer(request: &Request<Incoming>, source: Source) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
-    }
-    match request.uri().path() {
-        "/metrics" => {
-            // Many stages take a while to write down, and requests of stages run on these threads.
-            let Ok(scrape) = tokio::task::spawn_blocking(move || source.render()).await else {
-                return text(StatusCode::INTERNAL_SERVER_ERROR, "the run is over\n".into());
-            };
-            let mut response = text(StatusCode::OK, scrape);
-            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            response
-        }
-        "/healthz" => text(StatusCode::OK, "ok\n".into()),
-        // The server starts when all stages were built, so it is ready as soon as it answers.
-        "/readyz" => text(StatusCode::OK, "ready\n".into()),
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n".into()),
-    }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response
 }
