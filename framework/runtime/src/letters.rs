@@ -5,7 +5,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -17,6 +16,8 @@ use gristmill_stage::{Clock, Error, Result, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Control, Failure};
+use crate::latest::Latest;
+use crate::view::RejectedSample;
 
 /// Rejected rows on their way to the file.
 #[derive(Debug)]
@@ -43,11 +44,16 @@ enum Mail {
 /// Letters that may wait for the file. Few: a batch can be large.
 const WAITING: usize = 4;
 
+/// So many of one batch, so that it leaves others their place.
+const SAMPLES_OF_ONE: usize = 3;
+/// Bytes of a row that are shown.
+const SHOWN: usize = 2000;
+
 /// The box that all workers of a run put letters into.
 #[derive(Clone)]
 pub struct LetterBox {
     sender: mpsc::Sender<Mail>,
-    count: Arc<AtomicU64>,
+    latest: Latest,
     limit: Option<u64>,
 }
 
@@ -60,7 +66,7 @@ impl LetterBox {
         let rows = letter.rows.num_rows() as u64;
         let reason = letter.reason.clone();
         let sent = self.sender.send(Mail::Letter(letter)).await;
-        let count = self.count.fetch_add(rows, Ordering::Relaxed) + rows;
+        let count = self.latest.add(rows);
         sent.map_err(|_| gone())?;
         match self.limit {
             Some(limit) if count > limit => Err(Error::data(format!(
@@ -85,7 +91,12 @@ impl LetterBox {
 
     /// Rows rejected so far in the whole run.
     pub fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.latest.count()
+    }
+
+    /// For those who look at the run.
+    pub fn latest(&self) -> Latest {
+        self.latest.clone()
     }
 }
 
@@ -136,7 +147,9 @@ pub fn start(
     control: Arc<Control>,
 ) -> Result<(LetterBox, Writer)> {
     let (sender, mut receiver) = mpsc::channel::<Mail>(WAITING);
-    let mut file = LetterFile { path: plan.path.clone(), secrets, writer: None };
+    let latest = Latest::default();
+    let mut file =
+        LetterFile { path: plan.path.clone(), secrets, writer: None, latest: latest.clone() };
     let (end, ended) = sync_channel(0);
     let thread = std::thread::Builder::new()
         .name("dead-letters".to_owned())
@@ -164,7 +177,7 @@ pub fn start(
             }
         })
         .map_err(|e| Error::io(format!("no thread for the rejected rows: {e}")))?;
-    let letters = LetterBox { sender, count: Arc::default(), limit: plan.limit };
+    let letters = LetterBox { sender, latest, limit: plan.limit };
     Ok((letters, Writer { thread, ended }))
 }
 
@@ -173,6 +186,7 @@ struct LetterFile {
     path: PathBuf,
     secrets: Secrets,
     writer: Option<BufWriter<File>>,
+    latest: Latest,
 }
 
 impl LetterFile {
@@ -204,9 +218,18 @@ impl LetterFile {
         // Left open for the row, which is not parsed again: its numbers stay as they are.
         let mut head = head.to_string();
         head.pop();
-        for row in json_rows(&letter.rows)?.lines() {
+        for (n, row) in json_rows(&letter.rows)?.lines().enumerate() {
             let line = format!("{head},\"row\":{row}}}");
             writeln!(writer, "{}", redact(&line, &self.secrets)).map_err(&wrong)?;
+            if n < SAMPLES_OF_ONE {
+                let row = redact(row, &self.secrets);
+                self.latest.keep(RejectedSample {
+                    stage: letter.stage.to_string(),
+                    reason: self.secrets.redact(&letter.reason).into_owned(),
+                    time: time.clone(),
+                    row: row[..row.floor_char_boundary(SHOWN)].to_owned(),
+                });
+            }
         }
         Ok(())
     }

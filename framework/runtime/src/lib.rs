@@ -10,6 +10,8 @@ mod control;
 mod cpu;
 mod drive;
 mod edge;
+mod latch;
+mod latest;
 mod letters;
 mod memory;
 mod meter;
@@ -22,6 +24,7 @@ mod run;
 mod server;
 mod status;
 mod turns;
+pub mod view;
 mod worker;
 
 pub use control::Failure;

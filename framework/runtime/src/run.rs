@@ -1,7 +1,7 @@
 //! A run: starts a plan, can be watched and stopped, and ends with a report.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
 use crate::assembly::{Built, Queues, Shared};
 use crate::control::{Control, Failure};
 use crate::cpu::{on_own_thread, on_shared_thread};
+use crate::latch::{Latch, Released};
 use crate::letters::{self, LetterBox, Writer};
 use crate::meter::Meter;
 use crate::metrics::{Source as MetricsSource, readings};
@@ -19,6 +20,7 @@ use crate::process::{ProcessStatus, WorkerCommand};
 use crate::server::Server;
 use crate::status::{Ending, Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
 use crate::turns::Turns;
+use crate::view::{Description, Observer, RunView};
 use crate::worker::build_failure;
 
 /// What a run is given besides its plan.
@@ -26,8 +28,10 @@ use crate::worker::build_failure;
 pub struct RunOptions {
     /// Addresses that exist only during this run, such as the demo site.
     pub origins: Origins,
-    /// Where to serve `/metrics`, `/healthz` and `/readyz`; nowhere if not given.
+    /// Where to serve `/metrics`, `/healthz`, `/readyz` and the live page; nowhere if not given.
     pub metrics: Option<SocketAddr>,
+    /// What those who look at the run may want to read.
+    pub description: Description,
     /// How to start a child process for stages with `mode: process`; without it there can be none.
     pub worker: Option<WorkerCommand>,
 }
@@ -36,6 +40,7 @@ pub struct RunOptions {
 pub struct Run {
     plan: Arc<Plan>,
     board: Arc<Board>,
+    observer: Arc<Observer>,
     control: Arc<Control>,
     latch: Arc<Latch>,
     letters: Option<LetterBox>,
@@ -100,9 +105,17 @@ impl Run {
         let meters: Vec<Vec<_>> = meters.collect();
         let plan = Arc::new(plan);
         let board = Arc::new(Board { plan: plan.clone(), meters, queues });
+        let observer = Arc::new(Observer::new(
+            board.clone(),
+            control.clone(),
+            letters.latest(),
+            clock.clone(),
+            options.description,
+        ));
         let mut run = Self {
             plan,
             board,
+            observer,
             latch: Latch::new(built.iter().map(Vec::len).sum()),
             control,
             letters: Some(letters),
@@ -115,7 +128,8 @@ impl Run {
         if let Some(addr) = options.metrics {
             let io = run.pools[0].io().handle().map_err(own)?;
             let source = MetricsSource::new(run.board.clone());
-            run.server = Some(Server::start(addr, &io, source).map_err(own)?);
+            let server = Server::start(addr, &io, source, run.observer.clone()).map_err(own)?;
+            run.server = Some(server);
         }
         run.launch(built)?;
         Ok(run)
@@ -129,7 +143,7 @@ impl Run {
                 match mode {
                     Mode::Pooled if !blocks => {
                         self.pools[pool].stages().spawn(async move {
-                            let _released = Released(latch);
+                            let _released = Released::when_dropped(latch);
                             on_shared_thread(built.worker).await;
                         });
                     }
@@ -158,7 +172,7 @@ impl Run {
         std::thread::Builder::new()
             .name(format!("{}-{}", worker.stage, worker.instance))
             .spawn(move || {
-                let _released = Released(latch);
+                let _released = Released::when_dropped(latch);
                 let worker = on_own_thread(worker);
                 match runtime.get() {
                     // Two levels: the stage's tasks and the worker itself share this thread.
@@ -187,6 +201,14 @@ impl Run {
     /// What the stages have done so far, in the order of the plan.
     pub fn status(&self) -> Vec<StageStatus> {
         self.board.status()
+    }
+
+    /// The run as it is now, for those who look at it. Its rates look back over the times at which
+    /// this was called, ten seconds at the most.
+    pub fn view(&self) -> RunView {
+        let view = self.observer.view();
+        self.observer.sample();
+        view
     }
 
     /// Rows rejected so far in all stages.
@@ -294,7 +316,7 @@ fn build_all(shared: &Shared<'_>) -> Result<Vec<Vec<Built>>, Failure> {
 }
 
 impl Board {
-    fn status(&self) -> Vec<StageStatus> {
+    pub(crate) fn status(&self) -> Vec<StageStatus> {
         self.plan.stages.iter().enumerate().map(|(id, _)| self.stage(id, true)).collect()
     }
 
@@ -341,42 +363,6 @@ impl Board {
             level += queue.level();
         }
         QueueStatus { from: self.plan.stages[plan.from].name.clone(), level, bound: plan.bound }
-    }
-}
-
-/// Counts down as workers end.
-struct Latch {
-    left: Mutex<usize>,
-    over: Condvar,
-}
-
-impl Latch {
-    fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { left: Mutex::new(count), over: Condvar::new() })
-    }
-
-    fn wait(&self, time: Option<Duration>) -> bool {
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        match time {
-            None => {
-                drop(self.over.wait_while(left, |left| *left > 0));
-                true
-            }
-            Some(time) => match self.over.wait_timeout_while(left, time, |left| *left > 0) {
-                Ok((left, _)) => *left == 0,
-                Err(poisoned) => *poisoned.into_inner().0 == 0,
-            },
-        }
-    }
-}
-
-/// Releases the latch by one, also when the worker's future is dropped or panics.
-struct Released(Arc<Latch>);
-
-impl Drop for Released {
-    fn drop(&mut self) {
-        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.over.notify_all();
     }
 }
 

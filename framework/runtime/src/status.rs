@@ -39,6 +39,15 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// It as one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Complete => "complete",
+        }
+    }
+
     /// That of a stage with these workers.
     pub(crate) fn of<'a>(meters: impl IntoIterator<Item = &'a Meter>) -> Self {
         let mut endings = meters.into_iter().map(Meter::ending);

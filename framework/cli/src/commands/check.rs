@@ -35,10 +35,7 @@ pub fn check(args: &Check) -> Exit {
             Ok(plan) if args.quiet => drop(plan),
             Ok(plan) => {
                 super::warn(&plan);
-                let mut text = String::new();
-                // Writing into a string does not fail.
-                let _ = describe(&plan, &mut text);
-                let printed = super::print(&plan.secrets.redact(&text));
+                let printed = super::print(&described(&plan));
                 if exit == Exit::Done {
                     exit = printed;
                 }
@@ -57,6 +54,14 @@ pub fn check(args: &Check) -> Exit {
         Err(wrong) if exit == Exit::Done => wrong,
         _ => exit,
     }
+}
+
+/// The plan in words, without secrets.
+pub(super) fn described(plan: &Plan) -> String {
+    let mut text = String::new();
+    // Writing into a string does not fail.
+    let _ = describe(plan, &mut text);
+    plan.secrets.redact(&text).into_owned()
 }
 
 fn describe(plan: &Plan, out: &mut String) -> fmt::Result {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gristmill_config::Plan;
 use gristmill_demo::DemoSite;
+use gristmill_runtime::view::Description;
 use gristmill_runtime::{Ending, Outcome, Report, Run, RunOptions, WorkerCommand};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Runs a pipeline.
 pub fn run(args: &args::Run, log: &Log) -> Exit {
     more_files();
-    let Loaded { plan, registry, .. } = match super::plan(&args.file, &args.set, &args.search) {
+    let Loaded { source, plan, registry } = match super::plan(&args.file, &args.set, &args.search) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
@@ -43,6 +44,10 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     let mut options = RunOptions {
         metrics: args.metrics,
         worker: Some(WorkerCommand::this_program()),
+        description: Description {
+            yaml: secrets.redact(source.text()).into_owned(),
+            plan: super::check::described(&plan),
+        },
         ..RunOptions::default()
     };
     let _site = match demo_site(&plan) {

@@ -140,7 +140,8 @@ impl<S: Subscriber> Layer<S> for Said {
         let mut fields = json::Fields::default();
         event.record(&mut fields);
         let message = fields.0.get("message").and_then(Value::as_str).unwrap_or_default();
-        self.0.put(&message.to_owned(), fields.0);
+        let message = message.to_owned();
+        self.0.put(&message, fields.0);
     }
 }
 

@@ -81,6 +81,7 @@ impl Spec {
         };
         let started = Child::start(&self.command, self.open.role, &self.plan, log);
         let (mut child, ours) = started.map_err(failed)?;
+        self.vitals.started(child.process.id());
         let greeted = self.greet(ours, snapshot);
         greeted.map_err(|refused| child.refused(refused, &self.vitals)).map(|c| (child, c))
     }

@@ -16,6 +16,8 @@ pub(crate) struct Vitals(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
+    /// The present one.
+    pid: Option<u32>,
     deaths: [u64; DeathClass::ALL.len()],
     /// Processor time of those that are gone.
     past_cpu: Duration,
@@ -72,6 +74,23 @@ impl Vitals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A child was started.
+    pub(crate) fn started(&self, pid: u32) {
+        self.lock().pid = Some(pid);
+    }
+
+    /// The process that is there now, if one is.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.lock().pid
+    }
+
+    /// All that is known.
+    pub(crate) fn sum(&self) -> ProcessStatus {
+        let mut sum = ProcessStatus::default();
+        self.add_to(&mut sum);
+        sum
+    }
+
     /// The present child tells of itself.
     pub(crate) fn beat(&self, beat: &Heartbeat) {
         let mut known = self.lock();
@@ -92,6 +111,7 @@ impl Vitals {
         let cpu = cpu.map_or(known.cpu, |cpu| cpu.max(known.cpu));
         known.past_cpu += cpu;
         (known.cpu, known.memory) = (Duration::ZERO, 0);
+        known.pid = None;
         let Known { readings, past_readings, .. } = &mut *known;
         for (now, past) in readings.iter_mut().zip(past_readings) {
             if now.accumulates() {
