@@ -100,8 +100,11 @@ fn keys_go_through_the_graph_and_the_tabs() {
     browser.width(1600);
     browser.open(&live.page);
     browser.until("document.querySelectorAll('.stage').length === 5");
-    let focused =
-        || browser.run("return document.activeElement.querySelector('.name')?.textContent");
+    let focused = || {
+        browser.run(
+            "return document.activeElement.closest('.stage')?.querySelector('.name').textContent",
+        )
+    };
     while focused().is_null() {
         browser.press(TAB);
     }
