@@ -93,6 +93,7 @@ pub struct Search {
 Examples:
   gristmill run pipelines/quickstart.yaml
   gristmill run shop.yaml --set SITE=https://shop.example --metrics 9100
+  gristmill run shop.yaml --ui 9100                  # the same: look at http://127.0.0.1:9100/
   generate-pipeline | gristmill run -
   gristmill run shop.yaml --log warn,items=debug --log-format json")]
 pub struct Run {
@@ -102,9 +103,13 @@ pub struct Run {
     pub set: Set,
     #[command(flatten)]
     pub search: Search,
-    /// Serve /metrics, /healthz and /readyz there; a port alone means 127.0.0.1
-    #[arg(long, value_name = "ADDR", value_parser = address)]
+    /// Serve the live page, /metrics, /healthz and /readyz there; a port alone means 127.0.0.1
+    #[arg(long, visible_alias = "ui", value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
+    /// What a browser must say to see the live page; better in GRISTMILL_TOKEN, which no `ps` shows
+    /// [default: made up and printed, if ADDR is not loopback]
+    #[arg(long, value_name = "TOKEN", requires = "metrics")]
+    pub token: Option<String>,
     /// Show neither progress nor the table at the end
     #[arg(short, long)]
     pub quiet: bool,

@@ -36,4 +36,5 @@ pub use process::{
     DeathClass, ProcessStatus, WorkerCommand, find_program_kind, program_kinds, worker, worker_with,
 };
 pub use run::{Run, RunOptions, Stopper};
+pub use server::Token;
 pub use status::{Ending, Outcome, QueueStatus, Report, StageStatus};

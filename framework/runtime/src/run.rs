@@ -17,10 +17,10 @@ use crate::meter::Meter;
 use crate::metrics::{Source as MetricsSource, readings};
 use crate::pool::Pool;
 use crate::process::{ProcessStatus, WorkerCommand};
-use crate::server::Server;
+use crate::server::{Place, Server, Token};
 use crate::status::{Ending, Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
 use crate::turns::Turns;
-use crate::view::{Description, Observer, RunView};
+use crate::view::{Description, EndView, Observer, RunView};
 use crate::worker::build_failure;
 
 /// What a run is given besides its plan.
@@ -30,6 +30,9 @@ pub struct RunOptions {
     pub origins: Origins,
     /// Where to serve `/metrics`, `/healthz`, `/readyz` and the live page; nowhere if not given.
     pub metrics: Option<SocketAddr>,
+    /// What those who look at the run must say, `/metrics` and its like apart. Without it, one is made up where
+    /// others than this machine can reach it.
+    pub token: Option<Token>,
     /// What those who look at the run may want to read.
     pub description: Description,
     /// How to start a child process for stages with `mode: process`; without it there can be none.
@@ -128,7 +131,8 @@ impl Run {
         if let Some(addr) = options.metrics {
             let io = run.pools[0].io().handle().map_err(own)?;
             let source = MetricsSource::new(run.board.clone());
-            let server = Server::start(addr, &io, source, run.observer.clone()).map_err(own)?;
+            let place = Place { addr, token: options.token };
+            let server = Server::start(place, &io, source, run.observer.clone()).map_err(own)?;
             run.server = Some(server);
         }
         run.launch(built)?;
@@ -226,6 +230,12 @@ impl Run {
         self.server.as_ref().map(Server::addr)
     }
 
+    /// The address of the live page, when it is served. A token that was made up is in it: it is for the
+    /// one who started the run, and for no log.
+    pub fn page(&self) -> Option<String> {
+        self.server.as_ref().map(Server::page)
+    }
+
     /// A handle to stop the run.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.control.clone())
@@ -265,7 +275,6 @@ impl Run {
         let took = self.clock.now();
         let stages = self.board.status();
         let rejected = self.letters.take().map_or(0, |letters| letters.count());
-        self.server = None;
         if over {
             for thread in self.threads.drain(..) {
                 // A worker's panic was caught and is in the report.
@@ -282,6 +291,14 @@ impl Run {
             None if self.control.is_stopping() => Outcome::Stopped,
             None => Outcome::Done,
         };
+        if let Some(server) = self.server.take() {
+            let error = match &outcome {
+                Outcome::Failed(failure) => Some(failure.to_string()),
+                _ => None,
+            };
+            let (view, outcome) = (self.observer.view(), outcome.name().to_owned());
+            server.finish(&EndView { outcome, error, took: took.as_secs_f64(), view });
+        }
         Report { outcome, took, stages, rejected, rejected_path: self.plan.rejected.path.clone() }
     }
 }

@@ -26,6 +26,18 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// It as one word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Stopped => "stopped",
+            Self::Aborted => "aborted",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// How far a stage is on its way to the end. For a sink this says whether its rows are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {

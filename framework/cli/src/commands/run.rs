@@ -1,5 +1,6 @@
 //! `gristmill run`.
 
+use std::env::VarError;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use gristmill_config::Plan;
 use gristmill_demo::DemoSite;
 use gristmill_runtime::view::Description;
-use gristmill_runtime::{Ending, Outcome, Report, Run, RunOptions, WorkerCommand};
+use gristmill_runtime::{Ending, Outcome, Report, Run, RunOptions, Token, WorkerCommand};
 use serde_json::Value;
 
 use super::Loaded;
@@ -20,12 +21,21 @@ use crate::say::say;
 use crate::signals::Signals;
 use crate::table::{records, tables};
 
+/// The variable with the token of the live page.
+const TOKEN: &str = "GRISTMILL_TOKEN";
 /// How long stages may take to see that a run was broken off.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a pipeline.
 pub fn run(args: &args::Run, log: &Log) -> Exit {
     more_files();
+    let token = match token(args) {
+        Ok(token) => token,
+        Err(words) => {
+            say(format!("error: {words}"));
+            return Exit::BadCommandLine;
+        }
+    };
     let Loaded { source, plan, registry } = match super::plan(&args.file, &args.set, &args.search) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
@@ -43,6 +53,7 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     };
     let mut options = RunOptions {
         metrics: args.metrics,
+        token,
         worker: Some(WorkerCommand::this_program()),
         description: Description {
             yaml: secrets.redact(source.text()).into_owned(),
@@ -63,6 +74,9 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     if let Some(addr) = run.metrics_addr() {
         say(format!("metrics at http://{addr}/metrics"));
     }
+    if let Some(page) = run.page() {
+        say(format!("live page at {page}"));
+    }
     let report = watch(run, &signals, args.quiet, log.is_json());
     match (args.quiet, log.is_json()) {
         (true, _) => {}
@@ -72,6 +86,18 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     let (exit, lines) = end(&report, &files, args.quiet);
     lines.iter().for_each(|line| tell(line));
     exit
+}
+
+/// The token that those who look at the run must have, if one was chosen. No message repeats it.
+fn token(args: &args::Run) -> Result<Option<Token>, String> {
+    let (name, chosen) = match (&args.token, std::env::var(TOKEN)) {
+        _ if args.metrics.is_none() => return Ok(None),
+        (Some(token), _) => ("--token", token.clone()),
+        (None, Ok(token)) => (TOKEN, token),
+        (None, Err(VarError::NotPresent)) => return Ok(None),
+        (None, Err(VarError::NotUnicode(_))) => return Err(format!("{TOKEN}: this is no text")),
+    };
+    Token::chosen(&chosen).map(Some).map_err(|words| format!("{name}: {words}"))
 }
 
 /// Shows progress until the run is over.

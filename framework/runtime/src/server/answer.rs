@@ -7,11 +7,17 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
+use super::access::Access;
 use super::events::Events;
+use super::page;
 use crate::metrics::Source;
 use crate::view::Observer;
 
@@ -20,9 +26,20 @@ pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// What no answer is without.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (CACHE_CONTROL, "no-store"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CONTENT_SECURITY_POLICY, page::POLICY),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
 /// All that can be asked for.
 #[derive(Clone)]
 pub(super) struct Answers {
+    pub(super) access: Access,
     pub(super) source: Source,
     pub(super) observer: Arc<Observer>,
     pub(super) events: Events,
@@ -31,25 +48,42 @@ pub(super) struct Answers {
 impl Answers {
     /// The answer to a request.
     pub(super) async fn to(&self, request: &Request<Incoming>) -> Response<Body> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
-        }
-        match request.uri().path() {
+        let mut response = match self.access.check(request) {
+            Err((status, words)) => refused(status, words),
+            Ok(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+                refused(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
+            }
+            Ok(cookie) => {
+                let mut response = self.under(request.uri().path()).await;
+                if let Some(cookie) = cookie {
+                    response.headers_mut().insert(SET_COOKIE, cookie);
+                }
+                response
+            }
+        };
+        guard(&mut response);
+        response
+    }
+
+    async fn under(&self, path: &str) -> Response<Body> {
+        match path {
             "/metrics" => self.metrics().await,
             "/healthz" => text(StatusCode::OK, "ok\n"),
             // The server starts when all stages were built, so it is ready as soon as it answers.
             "/readyz" => text(StatusCode::OK, "ready\n"),
             "/api/view" => json(&self.observer.view()),
             "/api/history" => json(&self.observer.history()),
-            "/api/events" => self.events.stream(),
+            "/api/events" => self.events.stream().unwrap_or_else(too_many),
             "/api/plan" => text(StatusCode::OK, self.observer.description().plan.clone()),
             "/api/pipeline" => text(StatusCode::OK, self.observer.description().yaml.clone()),
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz, /readyz and /api/{view,history,events,plan,pipeline}\n",
-            ),
+            _ => match page::file(path) {
+                Some((kind, body)) => answer(StatusCode::OK, kind, body),
+                None => text(
+                    StatusCode::NOT_FOUND,
+                    "there are /, /metrics, /healthz, /readyz and \
+                     /api/{view,history,events,plan,pipeline}\n",
+                ),
+            },
         }
     }
 
@@ -62,6 +96,35 @@ impl Answers {
             }
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the run is over\n"),
         }
+    }
+}
+
+/// What is answered when there is no place left. The connection ends with it.
+pub(super) fn too_many() -> Response<Body> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many look at this run\n");
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    guard(&mut response);
+    response
+}
+
+fn refused(status: StatusCode, words: &'static str) -> Response<Body> {
+    let mut response = text(status, words);
+    let said = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "GET, HEAD")),
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer realm=\"gristmill\"")),
+        _ => None,
+    };
+    if let Some((name, value)) = said {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn guard(response: &mut Response<Body>) {
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
 }
 
@@ -79,8 +142,6 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
 fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()).boxed());
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

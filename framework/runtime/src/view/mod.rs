@@ -225,6 +225,19 @@ pub struct RejectedSample {
     pub row: String,
 }
 
+/// A run at its end: the last event of all.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndView {
+    /// `done`, `stopped`, `aborted` or `failed`.
+    pub outcome: String,
+    /// What failed.
+    pub error: Option<String>,
+    /// How long the run took.
+    pub took: f64,
+    /// The run as it was at its end.
+    pub view: RunView,
+}
+
 /// What a run is told for those who look at it, and does not need itself.
 #[derive(Debug, Clone, Default)]
 pub struct Description {
