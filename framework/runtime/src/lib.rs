@@ -22,6 +22,7 @@ mod process;
 mod run;
 mod server;
 mod status;
+mod tap;
 mod turns;
 pub mod view;
 mod worker;

@@ -10,14 +10,16 @@ use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
 
 use crate::assembly::{Built, Queues, Shared};
 use crate::control::{Control, Failure};
+use crate::edge::Level;
 use crate::latch::{Latch, Released};
 use crate::letters::{self, LetterBox, Writer};
 use crate::meter::Meter;
 use crate::metrics::{Metrics, Source as MetricsSource};
 use crate::pool::Pool;
 use crate::process::{ProcessStatus, WorkerCommand};
-use crate::server::Server;
+use crate::server::{Server, Taps};
 use crate::status::{Ending, Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
+use crate::tap::Tap;
 use crate::turns::Turns;
 use crate::view::{Description, Observer, RunView};
 use crate::worker::build_failure;
@@ -71,6 +73,8 @@ pub(crate) struct Board {
     pub(crate) plan: Arc<Plan>,
     pub(crate) meters: Vec<Vec<Arc<Meter>>>,
     pub(crate) queues: Queues,
+    /// Where rows of each stage can be seen.
+    pub(crate) taps: Vec<Arc<Tap>>,
 }
 
 impl Run {
@@ -89,10 +93,12 @@ impl Run {
                 .map_err(own)?;
         let metrics = options.metrics.map(|_| Metrics::new());
         let queues = Queues::new(&plan);
+        let taps: Vec<Arc<Tap>> = plan.stages.iter().map(|_| Arc::default()).collect();
         let shared = Shared {
             plan: &plan,
             registry,
             queues: &queues,
+            taps: &taps,
             pools: &pools,
             clock: clock.clone(),
             origins: Arc::new(options.origins),
@@ -104,13 +110,14 @@ impl Run {
         let meters = built.iter().map(|s| s.iter().map(|b| b.worker.meter.clone()).collect());
         let meters: Vec<Vec<_>> = meters.collect();
         let plan = Arc::new(plan);
-        let board = Arc::new(Board { plan: plan.clone(), meters, queues });
+        let board = Arc::new(Board { plan: plan.clone(), meters, queues, taps });
         let observer = Arc::new(Observer::new(
             board.clone(),
             control.clone(),
             letters.latest(),
             clock.clone(),
             options.description,
+            pools.iter().map(|pool| pool.occupied().clone()).collect(),
         ));
         let mut run = Self {
             plan,
@@ -128,9 +135,13 @@ impl Run {
         if let (Some(addr), Some(metrics)) = (options.metrics, metrics) {
             let io = run.pools[0].io().handle().map_err(own)?;
             let source = MetricsSource::new(metrics, run.board.clone());
-            let server = Server::start(addr, &io, source, run.observer.clone()).map_err(own)?;
+            let taps = Taps::new(run.board.clone(), registry.clone(), run.clock.clone());
+            let server = Server::start(addr, &io, source, run.observer.clone(), taps);
+            let server = server.map_err(own)?;
             run.server = Some(server);
         }
+        // The time before the first batch says nothing of the stages.
+        run.observer.sample();
         run.launch(built)?;
         Ok(run)
     }
@@ -142,7 +153,7 @@ impl Run {
                 let latch = self.latch.clone();
                 match mode {
                     Mode::Pooled if !blocks => {
-                        self.pools[pool].stages().spawn(async move {
+                        self.pools[pool].spawn(self.clock.clone(), async move {
                             let _released = Released::when_dropped(latch);
                             built.worker.run().await;
                         });
@@ -353,12 +364,15 @@ impl Board {
         })
     }
 
+    /// How full each queue of an edge is.
+    pub(crate) fn levels(&self, edge: usize) -> impl Iterator<Item = Level> + '_ {
+        self.queues.edges[edge].iter().map(|queue| queue.level())
+    }
+
     pub(crate) fn queue(&self, edge: usize) -> QueueStatus {
         let plan = &self.plan.edges[edge];
-        let mut level = crate::edge::Level::default();
-        for queue in &self.queues.edges[edge] {
-            level += queue.level();
-        }
+        let mut level = Level::default();
+        self.levels(edge).for_each(|one| level += one);
         QueueStatus { from: self.plan.stages[plan.from].name.clone(), level, bound: plan.bound }
     }
 }

@@ -11,6 +11,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
+use super::Taps;
 use super::events::Events;
 use crate::metrics::Source;
 use crate::view::Observer;
@@ -26,6 +27,7 @@ pub(super) struct Answers {
     pub(super) source: Source,
     pub(super) observer: Arc<Observer>,
     pub(super) events: Events,
+    pub(super) taps: Taps,
 }
 
 impl Answers {
@@ -44,11 +46,12 @@ impl Answers {
             "/api/view" => json(&self.observer.view()),
             "/api/history" => json(&self.observer.history()),
             "/api/events" => self.events.stream(),
+            "/api/tap" => self.taps.answer(request.uri().query().unwrap_or_default()),
             "/api/plan" => text(StatusCode::OK, self.observer.description().plan.clone()),
             "/api/pipeline" => text(StatusCode::OK, self.observer.description().yaml.clone()),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz, /readyz and /api/{view,history,events,plan,pipeline}\n",
+                "there are /metrics, /healthz, /readyz and /api/{view,history,events,tap,plan,pipeline}\n",
             ),
         }
     }
@@ -72,7 +75,7 @@ fn json(value: &impl Serialize) -> Response<Body> {
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     answer(status, TEXT, body)
 }
 

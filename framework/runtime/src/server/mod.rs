@@ -2,6 +2,7 @@
 
 mod answer;
 mod events;
+mod tap;
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use self::answer::Answers;
 use self::events::Events;
+pub(crate) use self::tap::Taps;
 use crate::metrics::Source;
 use crate::view::Observer;
 
@@ -38,6 +40,7 @@ impl Server {
         io: &Handle,
         source: Source,
         observer: Arc<Observer>,
+        taps: Taps,
     ) -> Result<Self> {
         let wrong =
             |e: std::io::Error| Error::io(format!("metrics cannot be served on {addr}: {e}"));
@@ -48,7 +51,7 @@ impl Server {
         let listener = TcpListener::from_std(listener).map_err(wrong)?;
         let tidied = source.clone();
         let (events, ticks) = Events::of(observer.clone());
-        let answers = Answers { source, observer, events };
+        let answers = Answers { source, observer, events, taps };
         let tasks = [
             io.spawn(accept(listener, answers)),
             io.spawn(ticks),
