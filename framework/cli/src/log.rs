@@ -7,11 +7,11 @@ use gristmill_config::Secrets;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::say::say;
+use crate::held::Held;
 
 /// The log. It blanks out secrets as soon as it knows them.
 #[derive(Debug, Clone, Default)]
-pub struct Log(Arc<OnceLock<Secrets>>);
+pub struct Log(Arc<OnceLock<Secrets>>, Held);
 
 impl Log {
     /// Starts the log: warnings and worse, unless `RUST_LOG` says otherwise.
@@ -27,7 +27,8 @@ impl Log {
         let hook = log.clone();
         std::panic::set_hook(Box::new(move |panic| {
             // The runtime makes an error of it, which is reported; this adds where it was.
-            say(hook.redact(&panic.to_string()));
+            // Whoever has closed stderr does not want to know.
+            let _ = hook.1.put(&format!("{}\n", hook.redact(&panic.to_string())));
         }));
         log
     }
@@ -36,6 +37,11 @@ impl Log {
     pub fn hide(&self, secrets: Secrets) {
         // A second pipeline in one run of the command would be new; the first stays hidden.
         let _ = self.0.set(secrets);
+    }
+
+    /// Where its lines go.
+    pub fn held(&self) -> &Held {
+        &self.1
     }
 
     fn redact(&self, text: &str) -> String {
@@ -54,7 +60,7 @@ impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // The formatter hands over whole lines.
         let text = self.0.redact(&String::from_utf8_lossy(bytes));
-        io::stderr().write_all(text.as_bytes())?;
+        self.0.1.put(&text)?;
         Ok(bytes.len())
     }
 

@@ -63,7 +63,14 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     if let Some(addr) = run.metrics_addr() {
         say(format!("metrics at http://{addr}/metrics"));
     }
-    let report = watch(run, &signals, args.quiet);
+    let progress = match args.tui {
+        false => Progress::new(&run, args.quiet),
+        true => Progress::full(&run, log.held()).unwrap_or_else(|error| {
+            say(format!("there is no terminal to show the run on: {error}"));
+            Progress::new(&run, false)
+        }),
+    };
+    let report = watch(run, &signals, progress);
     if !args.quiet {
         tell(&tables(&report));
     }
@@ -73,8 +80,7 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
 }
 
 /// Shows progress until the run is over.
-fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
-    let mut progress = Progress::new(&run, quiet);
+fn watch(run: Run, signals: &Signals, mut progress: Progress) -> Report {
     let mut told = false;
     let mut aborted_at = None;
     // How many signals there were when a sink was first seen to publish after all.
@@ -86,7 +92,7 @@ fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
             if !publishing.is_empty() && publishing_at.is_none() {
                 publishing_at = Some(signals.count());
                 let names = publishing.join("`, `");
-                say(format!(
+                progress.say(&format!(
                     "`{names}` is publishing right now; Ctrl-C again does not wait for it"
                 ));
             }
@@ -98,9 +104,9 @@ fn watch(run: Run, signals: &Signals, quiet: bool) -> Report {
             }
         } else if signals.count() > 0 && !told {
             told = true;
-            say("stopping: what was read is worked through; Ctrl-C again stops at once");
+            progress.say("stopping: what was read is worked through; Ctrl-C again stops at once");
         }
-        progress.update(&run);
+        progress.update(&run, signals);
     }
     progress.clear();
     run.into_report()
