@@ -1,6 +1,7 @@
 //! The command line.
 
 mod author;
+mod look;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::exit;
 use crate::log::{Format, Levels};
 
 pub use author::{Inspect, Lang, New, NewPipeline, NewPlugin, Plugin, Template, Test};
+pub use look::{Explain, Tap, Top};
 
 /// Runs data pipelines written in YAML.
 #[derive(Debug, Parser)]
@@ -57,6 +59,12 @@ pub enum Command {
     Schema(Schema),
     /// Draw the stages and channels of a pipeline
     Graph(Graph),
+    /// Say what limits a pipeline and what to change
+    Explain(Explain),
+    /// Show a running pipeline in the terminal
+    Top(Top),
+    /// Print rows of a running pipeline as they pass
+    Tap(Tap),
     /// Print a Grafana dashboard for a pipeline, or what Prometheus needs
     Dashboard(Dashboard),
     /// Look at a plugin, or test it
@@ -94,6 +102,7 @@ Examples:
   gristmill run pipelines/quickstart.yaml
   gristmill run shop.yaml --set SITE=https://shop.example --metrics 9100
   gristmill run shop.yaml --ui 9100                  # the same: look at http://127.0.0.1:9100/
+  gristmill run shop.yaml --tui
   generate-pipeline | gristmill run -
   gristmill run shop.yaml --log warn,items=debug --log-format json")]
 pub struct Run {
@@ -113,6 +122,9 @@ pub struct Run {
     /// Show neither progress nor the table at the end
     #[arg(short, long)]
     pub quiet: bool,
+    /// Show the run on the whole terminal, as `gristmill top` does
+    #[arg(long, conflicts_with = "quiet")]
+    pub tui: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -237,9 +249,12 @@ pub struct Functions {
 #[command(after_help = "\
 Examples:
   gristmill graph shop.yaml >> README.md             # in a code block of the language mermaid
-  gristmill graph shop.yaml --format dot | dot -Tsvg > shop.svg")]
+  gristmill graph shop.yaml --format svg > shop.svg
+  gristmill graph shop.yaml --format dot | dot -Tsvg > shop.svg
+  gristmill graph http://localhost:9100              # a run, with its rates")]
 pub struct Graph {
-    /// The pipeline; `-` reads it from stdin
+    /// The pipeline; `-` reads it from stdin; or the address of a run that has `--metrics`
+    #[arg(value_name = "FILE|URL")]
     pub file: String,
     #[command(flatten)]
     pub set: Set,
@@ -257,6 +272,8 @@ pub enum Drawing {
     Mermaid,
     /// For Graphviz
     Dot,
+    /// A picture, as it is
+    Svg,
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,9 +17,13 @@ pub fn count(number: u64) -> String {
 
 /// Rows in a time, as `12,345`, `1.23M`.
 pub fn rate(rows: u64, time: Duration) -> String {
-    let rate = rows as f64 / time.as_secs_f64().max(1e-9);
+    per_second(rows as f64 / time.as_secs_f64().max(1e-9))
+}
+
+/// Rows per second, as `12,345`, `1.23M`.
+pub fn per_second(rate: f64) -> String {
     match rate {
-        rate if rows == 0 || !rate.is_finite() => "0".to_owned(),
+        rate if rate <= 0.0 || !rate.is_finite() => "0".to_owned(),
         rate if rate >= 1e9 => format!("{:.2}G", rate / 1e9),
         rate if rate >= 1e6 => format!("{:.2}M", rate / 1e6),
         rate if rate >= 10.0 => count(rate.round() as u64),

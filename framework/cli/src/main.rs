@@ -1,9 +1,11 @@
 //! The `gristmill` command.
 
 mod args;
+mod client;
 mod commands;
 mod exit;
 mod figures;
+mod held;
 mod kinds;
 mod log;
 mod progress;
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
         Command::Stages(stages) => commands::stages::stages(&stages),
         Command::Functions(functions) => commands::functions::functions(&functions),
         Command::Graph(graph) => commands::graph::graph(&graph),
+        Command::Explain(explain) => commands::explain::explain(&explain, &log),
+        Command::Top(top) => commands::top::top(&top),
+        Command::Tap(tap) => commands::tap::tap(&tap),
         Command::Schema(schema) => commands::schema::schema(&schema),
         Command::Dashboard(dashboard) => commands::dashboard::dashboard(&dashboard),
         Command::Plugin(plugin) => commands::plugin::plugin(&plugin),

@@ -1,18 +1,26 @@
 //! A line per stage while a run goes on.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use gristmill_runtime::view::RunView;
 use gristmill_runtime::{Run, StageStatus};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::commands::top::{Key, Screen, Shown};
 use crate::figures::{count, percent, rate};
+use crate::held::Held;
 use crate::say::say;
+use crate::signals::Signals;
 
 /// How often lines are drawn on a terminal.
 const TICK: Duration = Duration::from_millis(100);
 /// How often a line is printed where there is no terminal.
 const PLAIN_TICK: Duration = Duration::from_secs(10);
+/// How often the whole terminal is drawn.
+const FULL_TICK: Duration = Duration::from_millis(500);
+/// Lines of the log under the picture.
+const LOG: usize = 3;
 /// Lines on a terminal at the most.
 const LINES: usize = 20;
 
@@ -20,13 +28,69 @@ const LINES: usize = 20;
 pub enum Progress {
     /// Lines that are drawn again and again.
     Lines { all: MultiProgress, bars: Vec<ProgressBar> },
+    /// The whole terminal.
+    Full(Box<Full>),
     /// A plain line now and then, for logs.
     Plain { last: Duration },
     /// Nothing.
     Quiet,
 }
 
+/// A run on the whole terminal.
+pub struct Full {
+    screen: Screen,
+    shown: Shown,
+    held: Held,
+    view: RunView,
+    drawn: Duration,
+}
+
+impl Full {
+    /// Shows the run, and tells what is to be done for its keys. None: the screen is left.
+    fn update(&mut self, run: &Run, signals: &Signals) -> io::Result<Option<()>> {
+        let mut again = false;
+        while let Some(key) = self.screen.key(Duration::ZERO)? {
+            match key {
+                Key::Quit => return Ok(None),
+                Key::Interrupt => signals.press(),
+                key => self.shown.press(key),
+            }
+            again = true;
+        }
+        let now = run.elapsed();
+        if now.saturating_sub(self.drawn) >= FULL_TICK {
+            (self.view, self.drawn, again) = (run.view(), now, true);
+        }
+        if again {
+            let log = self.held.last(LOG);
+            let (shown, view) = (&mut self.shown, &self.view);
+            self.screen.draw(|frame| shown.draw(frame, view, None, &log))?;
+        }
+        Ok(Some(()))
+    }
+}
+
 impl Progress {
+    /// Shows a run on the whole terminal; lines for stderr are kept back meanwhile.
+    ///
+    /// # Errors
+    /// When there is no terminal.
+    pub fn full(run: &Run, held: &Held) -> io::Result<Self> {
+        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+            return Err(io::Error::other("stdin and stdout must be one"));
+        }
+        let screen = Screen::open()?;
+        held.begin();
+        let (shown, drawn) = (Shown::default(), Duration::ZERO);
+        Ok(Self::Full(Box::new(Full {
+            screen,
+            shown,
+            held: held.clone(),
+            view: run.view(),
+            drawn,
+        })))
+    }
+
     /// Progress of a run with these stages, on stderr. `plain`: also on a terminal line by line.
     pub fn new(run: &Run, quiet: bool, plain: bool) -> Self {
         if quiet {
@@ -51,9 +115,16 @@ impl Progress {
     }
 
     /// Shows what the run is doing now.
-    pub fn update(&mut self, run: &Run) {
+    pub fn update(&mut self, run: &Run, signals: &Signals) {
         match self {
             Self::Quiet => {}
+            Self::Full(full) => {
+                // Left by a key, or because the terminal is gone: the run goes on.
+                if !matches!(full.update(run, signals), Ok(Some(()))) {
+                    std::mem::replace(self, Self::Quiet).clear();
+                    *self = Self::new(run, false, false);
+                }
+            }
             Self::Plain { last } => {
                 let now = run.elapsed();
                 if now.saturating_sub(*last) >= PLAIN_TICK {
@@ -74,12 +145,20 @@ impl Progress {
 
     /// Takes the lines away.
     pub fn clear(self) {
-        if let Self::Lines { all, bars } = self {
-            for bar in &bars {
-                bar.finish_and_clear();
+        match self {
+            Self::Lines { all, bars } => {
+                for bar in &bars {
+                    bar.finish_and_clear();
+                }
+                // A terminal that is gone cannot be cleaned.
+                let _ = all.clear();
             }
-            // A terminal that is gone cannot be cleaned.
-            let _ = all.clear();
+            Self::Full(full) => {
+                let Full { screen, held, .. } = *full;
+                screen.close();
+                held.end();
+            }
+            Self::Plain { .. } | Self::Quiet => {}
         }
     }
 }

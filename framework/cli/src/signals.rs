@@ -92,6 +92,13 @@ impl Signals {
         caught.act();
     }
 
+    /// Acts as on a Ctrl-C, which a screen reads as a key.
+    pub fn press(&self) {
+        let mut caught = self.lock();
+        caught.count += 1;
+        caught.act();
+    }
+
     /// How many came in; SIGQUIT counts as two at least.
     pub fn count(&self) -> usize {
         self.lock().count

@@ -9,8 +9,11 @@
 )]
 
 mod common;
+#[path = "common/served.rs"]
+mod served;
 
 use common::Place;
+use served::Served;
 
 const PIPELINE: &str = "\
 name: shop
@@ -50,5 +53,44 @@ fn a_pipeline_is_drawn() {
         "[label=\"out\\ndiscard, pooled\", shape=cylinder];",
     ] {
         assert!(dot.contains(line), "{line}\n{dot}");
+    }
+}
+
+#[test]
+fn a_picture_needs_nothing_else() {
+    let place = Place::new();
+    place.write("pipeline.yaml", PIPELINE);
+    let svg = place.gristmill(&["graph", "pipeline.yaml", "--format", "svg"]).expect(0).stdout;
+    let root = svg.trim_start();
+    assert!(root.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{svg}");
+    for text in [">numbers<", ">aggregate, threaded × 2<", ">odd, hash(n)<", ">others<"] {
+        assert!(svg.contains(text), "{text}\n{svg}");
+    }
+    assert_eq!(svg.matches("class=\"arrow\"").count(), 4, "{svg}");
+    assert!(
+        !svg.contains("href") && !svg.contains("<script") && !svg.contains("url(http"),
+        "{svg}"
+    );
+    // As a program that reads XML sees it.
+    place.write("graph.svg", &svg);
+    let python = "import xml.dom.minidom as m; print(len(m.parse('graph.svg').getElementsByTagName('rect')))";
+    let mut command = std::process::Command::new("python3");
+    let output = command.args(["-c", python]).current_dir(place.path()).output().unwrap();
+    let ended = common::ended(output).expect(0);
+    assert_eq!(ended.stdout.trim(), "6");
+}
+
+#[test]
+fn a_run_is_drawn_with_its_rates() {
+    let place = Place::new();
+    let yaml = PIPELINE
+        .replace("count: 9", "count: 1000000000")
+        .replace("group_by: [n]", "group_by: [n], memory: 64MiB");
+    let run = Served::start(&place, &yaml, &[]);
+    for format in ["mermaid", "dot", "svg"] {
+        let drawn = run.asked(&place, "graph", &["--format", format]).expect(0).stdout;
+        assert!(drawn.contains("odd, hash(n), "), "{drawn}");
+        assert!(drawn.contains(" rows/s"), "{drawn}");
+        assert!(drawn.contains("busy"), "{drawn}");
     }
 }

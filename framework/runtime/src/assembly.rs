@@ -18,6 +18,7 @@ use crate::meter::Meter;
 use crate::own_runtime::OwnRuntime;
 use crate::pool::Pool;
 use crate::process::{self, Vitals, WorkerCommand};
+use crate::tap::Tap;
 use crate::turns::Turns;
 use crate::worker::Worker;
 
@@ -100,6 +101,8 @@ pub struct Shared<'a> {
     pub registry: &'a Registry,
     /// The queues.
     pub queues: &'a Queues,
+    /// Where rows of each stage can be seen.
+    pub(crate) taps: &'a [Arc<Tap>],
     /// The pools, as in the plan.
     pub pools: &'a [Pool],
     /// The time.
@@ -183,6 +186,7 @@ impl Shared<'_> {
             sink,
             letters: self.letters.clone(),
             meter,
+            tap: self.taps[stage].join(),
             control: self.control.clone(),
             clock: self.clock.clone(),
             turns,

@@ -244,7 +244,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 /// The rows as lines of JSON, nulls included.
-fn json_rows(rows: &RecordBatch) -> Result<String> {
+pub(crate) fn json_rows(rows: &RecordBatch) -> Result<String> {
     if rows.num_columns() == 0 {
         return Ok("{}\n".repeat(rows.num_rows()));
     }
@@ -256,7 +256,7 @@ fn json_rows(rows: &RecordBatch) -> Result<String> {
 
 /// Blanks out secrets in the texts and numbers of a JSON text; names stay. All else is as it was
 /// written, so that numbers keep their digits.
-fn redact<'a>(json: &'a str, secrets: &Secrets) -> Cow<'a, str> {
+pub(crate) fn redact<'a>(json: &'a str, secrets: &Secrets) -> Cow<'a, str> {
     if secrets.is_empty() {
         return Cow::Borrowed(json);
     }

@@ -6,6 +6,7 @@
 
 mod assembly;
 mod bell;
+mod board;
 mod control;
 mod cpu;
 mod drive;
@@ -23,6 +24,7 @@ mod process;
 mod run;
 mod server;
 mod status;
+mod tap;
 mod turns;
 pub mod view;
 mod worker;

@@ -4,10 +4,13 @@
 //! which is made when a stage first asks for it. So a call that computes for a while never keeps an
 //! answer from being read: the operating system shares the processors between the two.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use gristmill_config::PoolPlan;
-use gristmill_stage::{Error, Result};
+use gristmill_stage::{Clock, Error, Result};
 use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -17,6 +20,18 @@ pub struct Pool {
     stages: Option<Runtime>,
     handle: Handle,
     io: Arc<Io>,
+    busy: Arc<Occupied>,
+}
+
+/// How long the threads of a pool were at work, all together.
+#[derive(Debug, Default)]
+pub struct Occupied(AtomicU64);
+
+impl Occupied {
+    /// The time until now; what a thread is in the middle of comes when it is done.
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// The runtime for async work, made at first use.
@@ -35,12 +50,24 @@ impl Pool {
         let stages = runtime(plan, "stage")?;
         let handle = stages.handle().clone();
         let io = Arc::new(Io { plan: plan.clone(), runtime: Mutex::new(None) });
-        Ok(Self { stages: Some(stages), handle, io })
+        Ok(Self { stages: Some(stages), handle, io, busy: Arc::default() })
     }
 
-    /// Where stages run.
-    pub fn stages(&self) -> &Handle {
-        &self.handle
+    /// Runs a worker on the threads for stages.
+    pub fn spawn(&self, clock: Arc<dyn Clock>, worker: impl Future<Output = ()> + Send + 'static) {
+        let (mut worker, busy) = (Box::pin(worker), self.busy.clone());
+        self.handle.spawn(std::future::poll_fn(move |context| {
+            let begin = clock.now();
+            let polled = worker.as_mut().poll(context);
+            let took = clock.now().saturating_sub(begin).as_nanos();
+            busy.0.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
+            polled
+        }));
+    }
+
+    /// How long its threads for stages were at work.
+    pub fn occupied(&self) -> &Arc<Occupied> {
+        &self.busy
     }
 
     /// Where their async work runs.

@@ -9,16 +9,18 @@ use gristmill_config::{Mode, Plan, StagePlan};
 use gristmill_stage::{Clock, Error, Origins, Registry, SystemClock};
 
 use crate::assembly::{Built, Queues, Shared};
+use crate::board::Board;
 use crate::control::{Control, Failure};
 use crate::cpu::{on_own_thread, on_shared_thread};
 use crate::latch::{Latch, Released};
 use crate::letters::{self, LetterBox, Writer};
 use crate::meter::Meter;
-use crate::metrics::{Source as MetricsSource, readings};
+use crate::metrics::Source as MetricsSource;
 use crate::pool::Pool;
-use crate::process::{ProcessStatus, WorkerCommand};
-use crate::server::{Place, Server, Token};
-use crate::status::{Ending, Outcome, QueueStatus, Report, StageStatus, Sum, call_times};
+use crate::process::WorkerCommand;
+use crate::server::{Place, Server, Taps, Token};
+use crate::status::{Ending, Outcome, Report, StageStatus};
+use crate::tap::Tap;
 use crate::turns::Turns;
 use crate::view::{Description, EndView, Observer, RunView};
 use crate::worker::build_failure;
@@ -70,13 +72,6 @@ impl Stopper {
     }
 }
 
-/// What can be read of a run while it goes on.
-pub(crate) struct Board {
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) meters: Vec<Vec<Arc<Meter>>>,
-    pub(crate) queues: Queues,
-}
-
 impl Run {
     /// Builds all stages, and when all are built, starts them.
     ///
@@ -92,10 +87,12 @@ impl Run {
             letters::start(&plan.rejected, plan.secrets.clone(), clock.clone(), control.clone())
                 .map_err(own)?;
         let queues = Queues::new(&plan);
+        let taps: Vec<Arc<Tap>> = plan.stages.iter().map(|_| Arc::default()).collect();
         let shared = Shared {
             plan: &plan,
             registry,
             queues: &queues,
+            taps: &taps,
             pools: &pools,
             clock: clock.clone(),
             origins: Arc::new(options.origins),
@@ -107,13 +104,14 @@ impl Run {
         let meters = built.iter().map(|s| s.iter().map(|b| b.worker.meter.clone()).collect());
         let meters: Vec<Vec<_>> = meters.collect();
         let plan = Arc::new(plan);
-        let board = Arc::new(Board { plan: plan.clone(), meters, queues });
+        let board = Arc::new(Board { plan: plan.clone(), meters, queues, taps });
         let observer = Arc::new(Observer::new(
             board.clone(),
             control.clone(),
             letters.latest(),
             clock.clone(),
             options.description,
+            pools.iter().map(|pool| pool.occupied().clone()).collect(),
         ));
         let mut run = Self {
             plan,
@@ -132,9 +130,13 @@ impl Run {
             let io = run.pools[0].io().handle().map_err(own)?;
             let source = MetricsSource::new(run.board.clone());
             let place = Place { addr, token: options.token };
-            let server = Server::start(place, &io, source, run.observer.clone()).map_err(own)?;
+            let taps = Taps::new(run.board.clone(), registry.clone(), run.clock.clone());
+            let server = Server::start(place, &io, source, run.observer.clone(), taps);
+            let server = server.map_err(own)?;
             run.server = Some(server);
         }
+        // The time before the first batch says nothing of the stages.
+        run.observer.sample();
         run.launch(built)?;
         Ok(run)
     }
@@ -146,7 +148,7 @@ impl Run {
                 let latch = self.latch.clone();
                 match mode {
                     Mode::Pooled if !blocks => {
-                        self.pools[pool].stages().spawn(async move {
+                        self.pools[pool].spawn(self.clock.clone(), async move {
                             let _released = Released::when_dropped(latch);
                             on_shared_thread(built.worker).await;
                         });
@@ -330,57 +332,6 @@ fn build_all(shared: &Shared<'_>) -> Result<Vec<Vec<Built>>, Failure> {
                 .collect()
         })
         .collect()
-}
-
-impl Board {
-    pub(crate) fn status(&self) -> Vec<StageStatus> {
-        self.plan.stages.iter().enumerate().map(|(id, _)| self.stage(id, true)).collect()
-    }
-
-    fn stage(&self, id: usize, calls: bool) -> StageStatus {
-        let stage = &self.plan.stages[id];
-        let meters = || self.meters[id].iter().map(|meter| &**meter);
-        let sum = Sum::of(meters());
-        let [call_p50, call_p99] = if calls { call_times(meters()) } else { Default::default() };
-        StageStatus {
-            name: stage.name.clone(),
-            kind: stage.kind.clone(),
-            mode: stage.mode,
-            workers: stage.workers,
-            ending: Ending::of(meters()),
-            taken: sum.taken,
-            sent: sum.sent,
-            rejected: sum.rejects(),
-            causes: sum.rejected.into_iter().filter(|(_, count)| *count > 0).collect(),
-            errors: sum.errors.into_iter().filter(|(_, count)| *count > 0).collect(),
-            times: sum.times,
-            cpu: sum.cpu,
-            call_p50,
-            call_p99,
-            process: self.processes(id),
-            readings: readings(meters()),
-            queues: stage.inputs.iter().map(|&edge| self.queue(edge)).collect(),
-        }
-    }
-
-    /// The child processes of a stage, if it runs in some.
-    pub(crate) fn processes(&self, id: usize) -> Option<ProcessStatus> {
-        (self.plan.stages[id].mode == Mode::Process).then(|| {
-            let mut sum = ProcessStatus::default();
-            let vitals = self.meters[id].iter().filter_map(|meter| meter.vitals());
-            vitals.for_each(|vitals| vitals.add_to(&mut sum));
-            sum
-        })
-    }
-
-    pub(crate) fn queue(&self, edge: usize) -> QueueStatus {
-        let plan = &self.plan.edges[edge];
-        let mut level = crate::edge::Level::default();
-        for queue in &self.queues.edges[edge] {
-            level += queue.level();
-        }
-        QueueStatus { from: self.plan.stages[plan.from].name.clone(), level, bound: plan.bound }
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::edge::{Inlet, Outlet, Parcel, Taken};
 use crate::letters::{Letter, LetterBox};
 use crate::meter::{Activity, Meter};
 use crate::status::Ending;
+use crate::tap::Passing;
 use crate::turns::{Ticket, Turns};
 
 /// After this long in calls without a wait, a worker lets others have the thread.
@@ -39,6 +40,8 @@ pub struct Worker {
     pub letters: LetterBox,
     /// What counts it.
     pub meter: Arc<Meter>,
+    /// Where its rows can be seen.
+    pub(crate) tap: Passing,
     /// What stops it.
     pub control: Arc<Control>,
     /// The time.
@@ -148,6 +151,9 @@ impl Worker {
                 Waited::Left => return Ok(End::Left),
                 Waited::Parcel(parcel) => {
                     self.meter.took(parcel.rows(), parcel.bytes);
+                    if self.sink {
+                        self.tap.pass(0, &parcel.batch);
+                    }
                     Event::Batch(parcel.batch)
                 }
                 Waited::Event(Event::InputEnded) if !self.may_end().await? => {
@@ -309,6 +315,7 @@ impl Worker {
         }
         let (rows, bytes) = (batch.num_rows(), Parcel::measure(&batch));
         self.meter.emitted(rows, bytes);
+        self.tap.pass(port, &batch);
         self.outlet.offer(port, batch, bytes)?;
         if self.outlet.is_pending() {
             self.meter.enter(Activity::Blocked);

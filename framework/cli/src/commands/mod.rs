@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod dashboard;
 pub mod demo_site;
+pub mod explain;
 pub mod functions;
 pub mod graph;
 pub mod new;
@@ -12,6 +13,8 @@ pub mod plugin;
 pub mod run;
 pub mod schema;
 pub mod stages;
+pub mod tap;
+pub mod top;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 

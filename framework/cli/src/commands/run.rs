@@ -77,7 +77,14 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     if let Some(page) = run.page() {
         say(format!("live page at {page}"));
     }
-    let report = watch(run, &signals, args.quiet, log.is_json());
+    let progress = match args.tui {
+        false => Progress::new(&run, args.quiet, log.is_json()),
+        true => Progress::full(&run, log.held()).unwrap_or_else(|error| {
+            say(format!("there is no terminal to show the run on: {error}"));
+            Progress::new(&run, false, log.is_json())
+        }),
+    };
+    let report = watch(run, &signals, progress);
     match (args.quiet, log.is_json()) {
         (true, _) => {}
         (false, true) => records(&report),
@@ -101,8 +108,7 @@ fn token(args: &args::Run) -> Result<Option<Token>, String> {
 }
 
 /// Shows progress until the run is over.
-fn watch(run: Run, signals: &Signals, quiet: bool, plain: bool) -> Report {
-    let mut progress = Progress::new(&run, quiet, plain);
+fn watch(run: Run, signals: &Signals, mut progress: Progress) -> Report {
     let mut told = false;
     let mut aborted_at = None;
     // How many signals there were when a sink was first seen to publish after all.
@@ -114,7 +120,7 @@ fn watch(run: Run, signals: &Signals, quiet: bool, plain: bool) -> Report {
             if !publishing.is_empty() && publishing_at.is_none() {
                 publishing_at = Some(signals.count());
                 let names = publishing.join("`, `");
-                say(format!(
+                say(&format!(
                     "`{names}` is publishing right now; Ctrl-C again does not wait for it"
                 ));
             }
@@ -128,7 +134,7 @@ fn watch(run: Run, signals: &Signals, quiet: bool, plain: bool) -> Report {
             told = true;
             say("stopping: what was read is worked through; Ctrl-C again stops at once");
         }
-        progress.update(&run);
+        progress.update(&run, signals);
     }
     progress.clear();
     run.into_report()

@@ -17,6 +17,7 @@ use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::held::Held;
 use crate::say::{SAID, gravity};
 
 pub use levels::Levels;
@@ -36,12 +37,13 @@ pub enum Format {
 pub struct Log {
     secrets: Arc<OnceLock<Secrets>>,
     format: Format,
+    held: Held,
 }
 
 impl Log {
     /// Starts the log. Without levels it has warnings and worse, unless `RUST_LOG` says otherwise.
     pub fn start(levels: Option<Levels>, format: Format, verbose: bool) -> Self {
-        let log = Self { secrets: Arc::default(), format };
+        let log = Self { secrets: Arc::default(), format, held: Held::default() };
         let usual = if verbose { "info" } else { "warn" };
         let filter: Box<dyn Filter<Registry> + Send + Sync> = match levels {
             Some(levels) => Box::new(levels),
@@ -71,6 +73,11 @@ impl Log {
             hook.put(&panic.to_string(), Map::new());
         }));
         log
+    }
+
+    /// Where its lines go.
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// Whether what is on stderr is for programs.
@@ -121,7 +128,7 @@ impl Log {
                 self.without_secrets(json::object(level, SAID, fields)).to_string()
             }
         };
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = self.held.put(&format!("{line}\n"));
     }
 }
 
@@ -157,7 +164,7 @@ impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // The formatter hands over whole lines.
         let text = self.0.redact(&String::from_utf8_lossy(bytes));
-        io::stderr().write_all(text.as_bytes())?;
+        self.0.held.put(&text)?;
         Ok(bytes.len())
     }
 

@@ -9,6 +9,7 @@ use gristmill_config::{Plan, StageId};
 use gristmill_stage::reading::{Figure, Measure, Series};
 
 use self::page::{Labels, Page, Type};
+use crate::board::Board;
 use crate::meter::{BOUNDS, Meter};
 use crate::metric::{
     BATCH_DURATION, BATCHES_IN, BATCHES_OUT, BLOCKED, BUILD, BUSY, BYTES_IN, BYTES_OUT, CPU,
@@ -17,7 +18,6 @@ use crate::metric::{
     REJECTED, ROWS_IN, ROWS_OUT, WAITING, WORKERS, of_reading,
 };
 use crate::process::{DeathClass, ProcessStatus, Program, Vitals};
-use crate::run::Board;
 use crate::status::Sum;
 
 /// Every metric of the framework: name, type, what it says. Names follow the conventions of

@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 pub use command::WorkerCommand;
 pub use death::DeathClass;
 pub use plugin::{find_program_kind, program_kinds};
-pub(crate) use proc::{Program, thread_cpu};
+pub(crate) use proc::{Program, delayed, machine, thread_cpu};
 pub use serve::{worker, worker_with};
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;

@@ -17,6 +17,27 @@ pub(crate) fn cpu(pid: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64))
 }
 
+/// Time that the threads of a process were ready to run and had no processor, those apart that have
+/// ended. Unknown where the kernel does not count it.
+pub(crate) fn delayed(pid: &str) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of = |thread: fs::DirEntry| {
+        let counted = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        counted.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Some(Duration::from_nanos(threads.flatten().filter_map(of).sum()))
+}
+
+/// Processor time of all programs of the machine.
+pub(crate) fn machine() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let ticks = stat.lines().next()?.split_ascii_whitespace().skip(1);
+    let ticks: Vec<u64> = ticks.map_while(|ticks| ticks.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+    let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|&at| ticks.get(at)).sum();
+    Some(Duration::from_secs_f64(busy as f64 / clock_ticks_per_second().max(1) as f64))
+}
+
 /// What `/proc` says of the program that runs.
 pub(crate) struct Program {
     pub(crate) cpu: Duration,

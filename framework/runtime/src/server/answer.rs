@@ -15,6 +15,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
+use super::Taps;
 use super::access::Access;
 use super::events::Events;
 use super::page;
@@ -43,6 +44,7 @@ pub(super) struct Answers {
     pub(super) source: Source,
     pub(super) observer: Arc<Observer>,
     pub(super) events: Events,
+    pub(super) taps: Taps,
 }
 
 impl Answers {
@@ -74,6 +76,7 @@ impl Answers {
             "/api/view" => json(&self.observer.view()),
             "/api/history" => json(&self.observer.history()),
             "/api/events" => self.events.stream().unwrap_or_else(too_many),
+            "/api/tap" => self.taps.answer(request.uri().query().unwrap_or_default()),
             "/api/plan" => text(StatusCode::OK, self.observer.description().plan.clone()),
             "/api/pipeline" => text(StatusCode::OK, self.observer.description().yaml.clone()),
             _ => match page::file(path) {
@@ -81,7 +84,7 @@ impl Answers {
                 None => text(
                     StatusCode::NOT_FOUND,
                     "there are /, /metrics, /healthz, /readyz and \
-                     /api/{view,history,events,plan,pipeline}\n",
+                     /api/{view,history,events,tap,plan,pipeline}\n",
                 ),
             },
         }
@@ -135,7 +138,7 @@ fn json(value: &impl Serialize) -> Response<Body> {
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     answer(status, TEXT, body)
 }
 

@@ -6,6 +6,7 @@ mod answer;
 mod events;
 mod page;
 mod patience;
+mod tap;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
@@ -27,6 +28,7 @@ pub use self::access::Token;
 use self::answer::{Answers, too_many};
 use self::events::Events;
 use self::patience::Patient;
+pub(crate) use self::tap::Taps;
 use crate::metrics::Source;
 use crate::view::{EndView, Observer};
 
@@ -70,6 +72,7 @@ impl Server {
         io: &Handle,
         source: Source,
         observer: Arc<Observer>,
+        taps: Taps,
     ) -> Result<Self> {
         let addr = place.addr;
         let wrong =
@@ -86,7 +89,7 @@ impl Server {
         };
         let access = Access::new(addr, token.as_ref().map(|(token, _)| token.clone()));
         let (events, ticks) = Events::of(observer.clone());
-        let answers = Answers { access, source, observer, events: events.clone() };
+        let answers = Answers { access, source, observer, events: events.clone(), taps };
         let closing = watch::Sender::new(false);
         let doors = Doors::default();
         let tasks = [

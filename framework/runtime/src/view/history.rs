@@ -26,6 +26,10 @@ pub(super) struct Counts {
     /// Processor time, that of child processes included, and that of those alone.
     pub(super) cpu: Duration,
     pub(super) children: Duration,
+    /// Time that its child process was ready to run and had no processor.
+    pub(super) delayed: Option<Duration>,
+    /// Child processes that died.
+    pub(super) deaths: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -38,6 +42,15 @@ impl std::ops::AddAssign for Counts {
         self.times.blocked += other.times.blocked;
         self.cpu += other.cpu;
         self.children += other.children;
+        self.delayed = sum(self.delayed, other.delayed);
+        self.deaths += other.deaths;
+    }
+}
+
+fn sum(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(a), Some(b)) => Some(a + b),
+        (one, other) => one.or(other),
     }
 }
 
@@ -47,10 +60,27 @@ pub(super) struct Sample {
     pub(super) at: Duration,
     /// Each worker of each stage.
     pub(super) workers: Vec<Vec<Counts>>,
-    /// Rows that went into each edge, and how full it is.
-    pub(super) edges: Vec<(u64, f64)>,
+    /// Each edge.
+    pub(super) edges: Vec<EdgeSample>,
+    /// Time that the threads of each pool had work.
+    pub(super) pools: Vec<Duration>,
     /// Processor time of the program.
     pub(super) cpu: Duration,
+    /// Time that its threads were ready to run and had no processor.
+    pub(super) delayed: Duration,
+    /// Processor time of all programs of the machine.
+    pub(super) machine: Duration,
+}
+
+/// An edge at one time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct EdgeSample {
+    /// Rows that went in.
+    pub(super) rows: u64,
+    /// How full it is.
+    pub(super) fill: f64,
+    /// How full the fullest of its queues is.
+    pub(super) fullest: f64,
 }
 
 impl Sample {
@@ -101,7 +131,7 @@ impl Samples {
                 .map(|(then, now)| between(then, now, then.stage(stage), now.stage(stage)))
                 .collect(),
         };
-        let edge = |edge: usize| pairs.iter().map(|(_, now)| now.edges[edge].1).collect();
+        let edge = |edge: usize| pairs.iter().map(|(_, now)| now.edges[edge].fill).collect();
         History {
             at: pairs.iter().map(|(_, now)| now.at.as_secs_f64()).collect(),
             stages: (0..stages).map(stage).collect(),
@@ -150,5 +180,9 @@ pub(super) fn between(then: &Sample, now: &Sample, before: Counts, after: Counts
         rejected: rate(before.rejected, after.rejected),
         times: Times { busy: share(busy), waiting: share(waiting), blocked: share(blocked) },
         processors: Some(spent(before.cpu, after.cpu) / seconds),
+        delayed: after
+            .delayed
+            .map(|delayed| spent(before.delayed.unwrap_or_default(), delayed) / seconds),
+        deaths: rate(before.deaths, after.deaths),
     }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use history::History;
-pub use limit::{Limit, State};
+pub use limit::{Cause, Limit, State};
 pub(crate) use observer::Observer;
 
 /// A run at one moment. All times are in seconds.
@@ -37,6 +37,9 @@ pub struct RunView {
     pub stages: Vec<StageView>,
     /// The channels between them.
     pub edges: Vec<EdgeView>,
+    /// The threads that pooled stages share.
+    #[serde(default)]
+    pub pools: Vec<PoolView>,
     /// Rejected rows.
     pub rejected: RejectedView,
     /// What holds the others up.
@@ -50,10 +53,27 @@ pub struct ProgramView {
     pub processors: usize,
     /// How many it used lately, its child processes included.
     pub recent_processors: f64,
+    /// For how many more it had work, and did not get them; its child processes included.
+    #[serde(default)]
+    pub recent_delayed: f64,
+    /// How many were in use lately by all programs of the machine, this one included.
+    #[serde(default)]
+    pub recent_machine: f64,
     /// Processor time, its child processes apart.
     pub cpu: f64,
     /// Bytes resident, its child processes apart.
     pub memory: u64,
+}
+
+/// Threads that pooled stages share.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Its name.
+    pub name: String,
+    /// How many there are.
+    pub threads: usize,
+    /// How many of them had work lately.
+    pub recent_busy: f64,
 }
 
 /// A stage and all its workers.
@@ -71,6 +91,9 @@ pub struct StageView {
     pub pool: Option<String>,
     /// Whether its output keeps the order of its input.
     pub ordered: bool,
+    /// Whether it may have more workers and give the same rows.
+    #[serde(default)]
+    pub scales: bool,
     /// Rows in the batches that it should emit, at the most.
     pub batch_rows: usize,
     /// `open`, `closing` or `complete`.
@@ -142,6 +165,12 @@ pub struct Recent {
     pub times: Times,
     /// Processors in use, where it is known.
     pub processors: Option<f64>,
+    /// For how many more its child processes had work, and did not get them.
+    #[serde(default)]
+    pub delayed: Option<f64>,
+    /// Child processes that died, per second.
+    #[serde(default)]
+    pub deaths: f64,
 }
 
 /// One worker of a stage.
@@ -199,6 +228,9 @@ pub struct EdgeView {
     pub recent_rows: f64,
     /// How full it was lately, from 0 to 1: by rows or by bytes, whichever is more.
     pub recent_fill: f64,
+    /// How full the fullest of its queues was lately.
+    #[serde(default)]
+    pub recent_fullest: f64,
 }
 
 /// Rejected rows.

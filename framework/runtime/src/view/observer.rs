@@ -3,19 +3,21 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use gristmill_config::{Distribution, Mode, Plan};
+use gristmill_config::{Distribution, Mode, Plan, PoolPlan};
 use gristmill_stage::Clock;
 
-use super::history::{Counts, Sample, Samples, between};
+use super::history::{Counts, EdgeSample, Sample, Samples, between};
 use super::{
-    ChildView, Description, EdgeView, Flow, History, Limit, ProgramView, RejectedView, RunView,
-    StageView, State, Times, WorkerView, limit,
+    ChildView, Description, EdgeView, Flow, History, Limit, PoolView, ProgramView, RejectedView,
+    RunView, StageView, State, Times, WorkerView, limit,
 };
+use crate::board::Board;
 use crate::control::Control;
+use crate::edge::Level;
 use crate::latest::Latest;
 use crate::meter::{Amount, Meter, TimeSplit};
-use crate::process::{Program, Vitals};
-use crate::run::Board;
+use crate::pool::Occupied;
+use crate::process::{Program, Vitals, delayed, machine};
 use crate::status::StageStatus;
 
 /// Looks at a run.
@@ -25,6 +27,7 @@ pub(crate) struct Observer {
     latest: Latest,
     clock: Arc<dyn Clock>,
     description: Description,
+    pools: Vec<Arc<Occupied>>,
     samples: Mutex<Samples>,
 }
 
@@ -35,9 +38,10 @@ impl Observer {
         latest: Latest,
         clock: Arc<dyn Clock>,
         description: Description,
+        pools: Vec<Arc<Occupied>>,
     ) -> Self {
         let samples = Mutex::default();
-        Self { board, control, latest, clock, description, samples }
+        Self { board, control, latest, clock, description, pools, samples }
     }
 
     /// What the run was told for those who look at it.
@@ -69,14 +73,27 @@ impl Observer {
             .iter()
             .map(|workers| workers.iter().map(|meter| counts(meter)).collect());
         let edges = (0..self.plan().edges.len()).map(|edge| {
-            let queue = self.board.queue(edge);
-            let queues = self.plan().queues(edge) as f64;
-            let rows = queue.level.rows as f64 / (queue.bound.rows as f64 * queues).max(1.0);
-            let bytes = queue.level.bytes as f64 / (queue.bound.bytes as f64 * queues).max(1.0);
-            (queue.level.rows_in, rows.max(bytes).min(1.0))
+            let bound = self.plan().edges[edge].bound;
+            let levels: Vec<Level> = self.board.levels(edge).collect();
+            let full = |level: &Level| {
+                let rows = level.rows as f64 / bound.rows.max(1) as f64;
+                rows.max(level.bytes as f64 / bound.bytes.max(1) as f64).min(1.0)
+            };
+            EdgeSample {
+                rows: levels.iter().map(|level| level.rows_in).sum(),
+                fill: levels.iter().map(full).sum::<f64>() / levels.len().max(1) as f64,
+                fullest: levels.iter().map(full).fold(0.0, f64::max),
+            }
         });
-        let (workers, edges) = (workers.collect(), edges.collect());
-        Sample { at, workers, edges, cpu: Program::of_this().cpu }
+        Sample {
+            at,
+            workers: workers.collect(),
+            edges: edges.collect(),
+            pools: self.pools.iter().map(|pool| pool.time()).collect(),
+            cpu: Program::of_this().cpu,
+            delayed: delayed("self").unwrap_or_default(),
+            machine: machine().unwrap_or_default(),
+        }
     }
 
     /// What happened in the last minutes.
@@ -92,18 +109,21 @@ impl Observer {
         let start = Sample {
             at: Duration::ZERO,
             workers: now.workers.iter().map(|w| vec![Counts::default(); w.len()]).collect(),
-            edges: vec![(0, 0.0); now.edges.len()],
+            edges: vec![EdgeSample::default(); now.edges.len()],
+            pools: vec![Duration::ZERO; now.pools.len()],
             cpu: Duration::ZERO,
+            delayed: Duration::ZERO,
+            machine: now.machine,
         };
         let then = window.first().copied().unwrap_or(&start);
         let statuses = self.board.status().into_iter().enumerate();
-        let mut stages: Vec<StageView> =
+        let stages: Vec<StageView> =
             statuses.map(|(id, status)| self.stage(id, status, then, &now)).collect();
         let edges = (0..self.plan().edges.len()).map(|id| self.edge(id, &window, then, &now));
         let edges = edges.collect();
-        let limit: Limit = limit::find(&mut stages);
-        let program = program(then, &now);
-        RunView {
+        let program = program(&stages, then, &now);
+        let pools = self.pools(then, &now);
+        let mut view = RunView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pipeline: self.plan().name.clone(),
             at: self
@@ -122,8 +142,22 @@ impl Observer {
                 path: self.plan().rejected.path.display().to_string(),
                 samples: self.latest.samples(),
             },
-            limit,
-        }
+            pools,
+            limit: Limit::default(),
+        };
+        limit::find(&mut view);
+        view
+    }
+
+    fn pools(&self, then: &Sample, now: &Sample) -> Vec<PoolView> {
+        let seconds = now.at.saturating_sub(then.at).as_secs_f64().max(1e-9);
+        let pools = self.plan().pools.iter().zip(then.pools.iter().zip(&now.pools));
+        let view = |(plan, (then, now)): (&PoolPlan, (&Duration, &Duration))| PoolView {
+            name: plan.name.clone(),
+            threads: plan.threads,
+            recent_busy: now.saturating_sub(*then).as_secs_f64() / seconds,
+        };
+        pools.map(view).collect()
     }
 
     fn stage(&self, id: usize, status: StageStatus, then: &Sample, now: &Sample) -> StageView {
@@ -144,6 +178,7 @@ impl Observer {
             pool: (plan.mode == Mode::Pooled && !plan.blocks)
                 .then(|| self.plan().pools[plan.pool].name.clone()),
             ordered: plan.ordered && plan.workers > 1,
+            scales: plan.scales,
             batch_rows: plan.batch.rows,
             ending: status.ending.name().to_owned(),
             taken: flow(status.taken),
@@ -169,9 +204,11 @@ impl Observer {
         let queues = plan.queues(id);
         let seconds = now.at.saturating_sub(then.at).as_secs_f64().max(1e-9);
         // The oldest sample is the beginning of the window, and no part of it.
-        let fills = window.iter().skip(1).map(|sample| sample.edges[id].1);
-        let (count, sum) =
-            fills.chain([now.edges[id].1]).fold((0.0, 0.0), |(n, s), f| (n + 1.0, s + f));
+        let levels = window.iter().skip(1).map(|sample| sample.edges[id]);
+        let levels: Vec<EdgeSample> = levels.chain([now.edges[id]]).collect();
+        let mean = |of: fn(&EdgeSample) -> f64| {
+            levels.iter().map(of).sum::<f64>() / levels.len().max(1) as f64
+        };
         EdgeView {
             from: edge.from,
             output: plan.stages[edge.from].ports.get(edge.port).cloned(),
@@ -187,8 +224,9 @@ impl Observer {
             limit_rows: status.bound.rows.saturating_mul(queues),
             limit_bytes: status.bound.bytes.saturating_mul(queues),
             passed: status.level.rows_in,
-            recent_rows: now.edges[id].0.saturating_sub(then.edges[id].0) as f64 / seconds,
-            recent_fill: sum / count,
+            recent_rows: now.edges[id].rows.saturating_sub(then.edges[id].rows) as f64 / seconds,
+            recent_fill: mean(|level| level.fill),
+            recent_fullest: mean(|level| level.fullest),
         }
     }
 }
@@ -201,6 +239,10 @@ fn counts(meter: &Meter) -> Counts {
         times: meter.times(),
         cpu: meter.cpu(),
         children: meter.vitals().map(Vitals::cpu).unwrap_or_default(),
+        delayed: meter.vitals().map(|vitals| {
+            vitals.pid().and_then(|pid| delayed(&pid.to_string())).unwrap_or_default()
+        }),
+        deaths: meter.vitals().map_or(0, |vitals| vitals.sum().restarts()),
     }
 }
 
@@ -215,13 +257,18 @@ fn child(vitals: &Vitals) -> ChildView {
     }
 }
 
-fn program(then: &Sample, now: &Sample) -> ProgramView {
+fn program(stages: &[StageView], then: &Sample, now: &Sample) -> ProgramView {
     let used = |sample: &Sample| sample.cpu + sample.children();
+    let workers = stages.iter().flat_map(|stage| &stage.workers);
+    let children_delayed: f64 = workers.filter_map(|worker| worker.recent.delayed).sum();
     let own = Program::of_this();
     let seconds = now.at.saturating_sub(then.at).as_secs_f64().max(1e-9);
     ProgramView {
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         recent_processors: used(now).saturating_sub(used(then)).as_secs_f64() / seconds,
+        recent_delayed: now.delayed.saturating_sub(then.delayed).as_secs_f64() / seconds
+            + children_delayed,
+        recent_machine: now.machine.saturating_sub(then.machine).as_secs_f64() / seconds,
         cpu: own.cpu.as_secs_f64(),
         memory: own.memory,
     }
