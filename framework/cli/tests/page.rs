@@ -126,7 +126,7 @@ fn keys_go_through_the_graph_and_the_tabs() {
     browser.until("document.querySelectorAll('#panel-stage tbody tr').length >= 3");
 
     // A reload comes back to the chosen stage, and the next stop is the tabs.
-    browser.open(&browser.run("return location.href").as_str().unwrap().to_owned());
+    browser.open(browser.run("return location.href").as_str().unwrap());
     browser
         .until("document.querySelector('.stage[aria-pressed=true] .name')?.textContent === 'out'");
     while browser.run("return document.activeElement.id") != "tab-stage" {

@@ -142,7 +142,8 @@ function downwards(count, edges, width) {
   const line = inLine(count, edges);
   const place = [];
   line.forEach((stage, at) => { place[stage] = at; });
-  const beside = edges.filter(({ from, to }) => place[to] - place[from] > 1)
+  const first = (edge) => edges.find(({ from, to }) => from === edge.from && to === edge.to) === edge;
+  const beside = edges.filter((edge) => place[edge.to] - place[edge.from] > 1 || !first(edge))
     .toSorted((a, b) => place[a.to] - place[a.from] - (place[b.to] - place[b.from]));
   // Each in the innermost lane that is free all the way.
   const lanes = [];

@@ -28,7 +28,7 @@ function choose(name) {
 
 /** What limits the run, in a sentence. */
 function sentence({ limit, stages: all }) {
-  if (limit.words) return limit.words;
+  if (limit.words) return [limit.words].flat().join(' ');
   if (all.every(({ state }) => state === 'complete')) return 'All stages are at their end.';
   if (limit.stage == null) return 'Nothing limits it: no stage is busy for more than half of its time.';
   const { name, workers } = all[limit.stage];
@@ -48,10 +48,6 @@ function limits() {
 }
 
 function show(data) {
-  // Another run under the same address has other stages, and none of this one's past.
-  if (view && (data.elapsed < view.elapsed || data.stages.length !== view.stages.length)) {
-    ['plan', 'yaml'].forEach((id) => { delete byId(id).dataset.known; });
-  }
   view = data;
   past.view(view);
   say(byId('pipeline'), view.pipeline);
@@ -110,7 +106,11 @@ function watch() {
   byId('status').removeAttribute('data-outcome');
   state('connecting', 'connecting …');
   follow({
-    history: (data) => past.history(data),
+    history: (data) => {
+      // The first event of a connection: it may be another run under the same address.
+      ['plan', 'yaml'].forEach((id) => { delete byId(id).dataset.known; });
+      past.history(data);
+    },
     view: (data) => {
       state('live', data.stopping ? 'stopping: what was read is worked through' : 'live');
       show(data);
