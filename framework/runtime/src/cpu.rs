@@ -5,50 +5,153 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use gristmill_stage::Clock;
 use tracing::Instrument;
 
 use crate::meter::Meter;
 use crate::process::thread_cpu;
 use crate::worker::Worker;
 
-/// A worker's future, which counts the processor time that its polls take. What it leaves to others, such
-/// as async work on the threads of a pool, is not in it.
+/// The clock of a thread of its own is read this often at the most.
+const OFTEN: Duration = Duration::from_millis(10);
+/// To read the clock of a thread takes up to a microsecond, so of polls that are shorter than this only
+/// some are measured.
+const SHORT: u64 = 50_000;
+/// One of so many, on average, and it stands for all of them.
+const ONE_OF: u64 = 8;
+/// A poll that takes longer stands for itself.
+const LONG: Duration = Duration::from_millis(50);
+
+/// A worker's future, which counts the processor time that it takes. What it leaves to others, such as
+/// async work on the threads of a pool, is not in it.
 pub(crate) struct Measured<F> {
     future: Pin<Box<F>>,
-    meter: Arc<Meter>,
-    /// Up to where the thread's time is counted, if all of it is the worker's.
-    thread: Option<u64>,
+    used: Used,
 }
 
 /// The life of a worker whose thread others use as well: its polls count.
 pub(crate) fn on_shared_thread(worker: Worker) -> Measured<impl Future<Output = ()>> {
-    measured(worker, None)
+    measured(worker, Way::Polls { left: 0, stands_for: 1, chance: 1 })
 }
 
 /// The life of a worker with a thread of its own: all that happens on it counts, also what other tasks
 /// do between the polls.
 pub(crate) fn on_own_thread(worker: Worker) -> Measured<impl Future<Output = ()>> {
-    measured(worker, Some(0))
+    measured(worker, Way::Thread { last: 0, at: Duration::ZERO })
 }
 
-fn measured(worker: Worker, thread: Option<u64>) -> Measured<impl Future<Output = ()>> {
-    let meter = worker.meter.clone();
+fn measured(worker: Worker, way: Way) -> Measured<impl Future<Output = ()>> {
+    let used = Used { meter: worker.meter.clone(), clock: worker.clock.clone(), way };
     // What is logged in calls of the stage is about the stage.
     let span = tracing::error_span!("worker", stage = &*worker.stage, worker = worker.instance);
-    Measured { future: Box::pin(worker.run().instrument(span)), meter, thread }
+    Measured { future: Box::pin(worker.run().instrument(span)), used }
 }
 
 impl<F: Future> Future for Measured<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.get_mut();
-        let before = this.thread.unwrap_or_else(thread_cpu);
-        let polled = this.future.as_mut().poll(cx);
-        let after = thread_cpu();
-        this.meter.used_cpu(after.saturating_sub(before));
-        this.thread = this.thread.map(|_| after);
-        polled
+        let Self { future, used } = self.get_mut();
+        used.poll(|| future.as_mut().poll(cx))
+    }
+}
+
+/// What is counted, and where.
+struct Used {
+    meter: Arc<Meter>,
+    clock: Arc<dyn Clock>,
+    way: Way,
+}
+
+enum Way {
+    /// The thread is the worker's own: its clock, when it was read last, and what it said.
+    Thread { last: u64, at: Duration },
+    /// So many polls are not measured before the next that is, which stands for so many.
+    Polls { left: u64, stands_for: u64, chance: u64 },
+}
+
+impl Used {
+    fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        match &mut self.way {
+            Way::Thread { last, at } => {
+                let polled = poll();
+                let now = self.clock.now();
+                if polled.is_ready() || now.saturating_sub(*at) >= OFTEN {
+                    let read = thread_cpu();
+                    self.meter.used_cpu(read.saturating_sub(*last));
+                    (*last, *at) = (read, now);
+                }
+                polled
+            }
+            Way::Polls { left: left @ 1.., .. } => {
+                *left -= 1;
+                let start = self.clock.now();
+                let polled = poll();
+                let took = self.clock.now().saturating_sub(start);
+                // Nobody saw that coming. Most of such a time is the worker's own.
+                if took >= LONG {
+                    self.meter.used_cpu(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+                }
+                polled
+            }
+            Way::Polls { left, stands_for, chance } => {
+                let (start, before) = (self.clock.now(), thread_cpu());
+                let polled = poll();
+                let used = thread_cpu().saturating_sub(before);
+                let long = self.clock.now().saturating_sub(start) >= LONG;
+                self.meter.used_cpu(used.saturating_mul(if long { 1 } else { *stands_for }));
+                *stands_for = if used < SHORT { ONE_OF } else { 1 };
+                // By chance, so that polls which take turns are all measured (xorshift).
+                *chance ^= *chance << 13;
+                *chance ^= *chance >> 7;
+                *chance ^= *chance << 17;
+                *left = *chance % (2 * *stands_for - 1);
+                polled
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gristmill_stage::{Readings, SystemClock};
+
+    use super::*;
+
+    fn used(way: Way) -> Used {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let meter = Arc::new(Meter::new(clock.clone(), None, Arc::new(Readings::default())));
+        Used { meter, clock, way }
+    }
+
+    /// Uses the processor for so many nanoseconds.
+    fn spin(nanos: u64) -> Poll<()> {
+        let start = thread_cpu();
+        while thread_cpu() < start + nanos {}
+        Poll::Pending
+    }
+
+    /// What is counted of these polls, by what they have used.
+    fn counted(mut used: Used, polls: impl Iterator<Item = u64>) -> f64 {
+        let start = thread_cpu();
+        polls.for_each(|nanos| assert!(used.poll(|| spin(nanos)).is_pending()));
+        assert!(used.poll(|| Poll::Ready(())).is_ready());
+        used.meter.cpu().as_secs_f64() * 1e9 / (thread_cpu() - start) as f64
+    }
+
+    #[test]
+    fn short_and_long_polls_are_counted_alike() {
+        let polls = || Way::Polls { left: 0, stands_for: 1, chance: 1 };
+        let own = || Way::Thread { last: thread_cpu(), at: Duration::ZERO };
+        for way in [polls, own] as [fn() -> Way; 2] {
+            let short = counted(used(way()), (0..4000).map(|_| 10_000));
+            let turns = counted(used(way()), (0..4000).map(|n| 5_000 + n % 2 * 30_000));
+            let long = counted(used(way()), (0..40).map(|_| 1_000_000));
+            for share in [short, turns, long] {
+                assert!((0.75..1.25).contains(&share), "{short} {turns} {long}");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What it costs to be watched: a run whose metrics are scraped every second beside the same run without,
 //! and what a worker pays for each batch in any case.
 //!
-//! `cargo run --release -p gristmill-benchmarks --bin watched [PAIRS]`
+//! `cargo run --release -p gristmill-benchmarks --bin watched [PAIRS [MILLION_ROWS]]`
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,9 +16,9 @@ use rustix::time::{ClockId, clock_gettime};
 /// How often a run is scraped.
 const SCRAPE: Duration = Duration::from_secs(1);
 
-/// A pipeline, about five seconds of it in each mode.
-fn pipeline(mode: &str) -> String {
-    let rows = if mode == "process" { 40_000_000 } else { 120_000_000 };
+/// A pipeline whose stages do little, so that what is counted shows.
+fn pipeline(mode: &str, millions: usize) -> String {
+    let rows = millions * 1_000_000 / if mode == "process" { 3 } else { 1 };
     format!(
         "stages:\n  - {{ type: generate, with: {{ count: {rows} }} }}\n  \
          - {{ name: a, type: map, run: {{ mode: {mode} }}, with: {{ set: {{ m: n + 1 }} }} }}\n  \
@@ -88,10 +88,11 @@ fn main() -> ExitCode {
     if let Some(exit) = worker(&built_in()) {
         return exit;
     }
-    let pairs: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(9);
+    let argument = |at: usize| std::env::args().nth(at).and_then(|n| n.parse::<usize>().ok());
+    let (pairs, millions) = (argument(1).unwrap_or(9), argument(2).unwrap_or(120));
     reading_the_clock();
     for mode in ["pooled", "threaded", "process"] {
-        let yaml = pipeline(mode);
+        let yaml = pipeline(mode, millions);
         run(&yaml, true);
         let (mut wall, mut cpu) = (Vec::new(), Vec::new());
         for pair in 0..pairs {
