@@ -25,13 +25,39 @@ pub struct Pool {
 
 /// How long the threads of a pool were at work, all together.
 #[derive(Debug, Default)]
-pub struct Occupied(AtomicU64);
+pub struct Occupied(Mutex<Vec<Arc<Turn>>>);
+
+/// How long one worker had a thread.
+#[derive(Debug, Default)]
+struct Turn {
+    nanos: AtomicU64,
+    /// Since when it has one now; zero if it has none.
+    since: AtomicU64,
+}
 
 impl Occupied {
-    /// The time until now; what a thread is in the middle of comes when it is done.
-    pub fn time(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    /// The time until now.
+    pub fn time(&self, now: Duration) -> Duration {
+        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |turn: &Arc<Turn>| {
+            let since = match turn.since.load(Ordering::Relaxed) {
+                0 => 0,
+                since => nanos(now).saturating_sub(since),
+            };
+            turn.nanos.load(Ordering::Relaxed) + since
+        };
+        Duration::from_nanos(turns.iter().map(of).sum())
     }
+
+    fn join(&self) -> Arc<Turn> {
+        let turn = Arc::<Turn>::default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(turn.clone());
+        turn
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The runtime for async work, made at first use.
@@ -55,12 +81,13 @@ impl Pool {
 
     /// Runs a worker on the threads for stages.
     pub fn spawn(&self, clock: Arc<dyn Clock>, worker: impl Future<Output = ()> + Send + 'static) {
-        let (mut worker, busy) = (Box::pin(worker), self.busy.clone());
+        let (mut worker, turn) = (Box::pin(worker), self.busy.join());
         self.handle.spawn(std::future::poll_fn(move |context| {
-            let begin = clock.now();
+            let begin = nanos(clock.now());
+            turn.since.store(begin.max(1), Ordering::Relaxed);
             let polled = worker.as_mut().poll(context);
-            let took = clock.now().saturating_sub(begin).as_nanos();
-            busy.0.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
+            turn.since.store(0, Ordering::Relaxed);
+            turn.nanos.fetch_add(nanos(clock.now()).saturating_sub(begin), Ordering::Relaxed);
             polled
         }));
     }

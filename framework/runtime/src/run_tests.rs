@@ -182,10 +182,12 @@ proptest! {
             letters::start(&plan.rejected, plan.secrets.clone(), clock.clone(), control.clone())
                 .unwrap();
         let queues = Queues::new(&plan);
+        let taps: Vec<Arc<Tap>> = plan.stages.iter().map(|_| Arc::default()).collect();
         let shared = Shared {
             plan: &plan,
             registry: &registry,
             queues: &queues,
+            taps: &taps,
             pools: &pools,
             clock,
             origins: Arc::default(),

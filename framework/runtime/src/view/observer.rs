@@ -89,7 +89,7 @@ impl Observer {
             at,
             workers: workers.collect(),
             edges: edges.collect(),
-            pools: self.pools.iter().map(|pool| pool.time()).collect(),
+            pools: self.pools.iter().map(|pool| pool.time(at)).collect(),
             cpu: Program::of_this().cpu,
             delayed: delayed("self").unwrap_or_default(),
             machine: machine().unwrap_or_default(),

@@ -118,7 +118,7 @@ impl<'a> Look<'a> {
     }
 
     /// The stages that share a pool.
-    pub(super) fn members(&self, pool: &'a PoolView) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn members<'b>(&'b self, pool: &'b PoolView) -> impl Iterator<Item = usize> + 'b {
         self.open().filter(|&id| self.stage(id).pool.as_ref() == Some(&pool.name))
     }
 
@@ -130,9 +130,15 @@ impl<'a> Look<'a> {
         (busy / pool.threads.max(1) as f64).max(1.0)
     }
 
-    /// How many processors the run would use if there were enough.
+    /// How many processors a stage would use if there were enough.
+    pub(super) fn wanted(&self, id: usize) -> f64 {
+        self.busy(id).iter().sum::<f64>() * self.computing(id)
+    }
+
+    /// How many processors the stages would use if there were enough. Each thread that wakes up waits a
+    /// little on a machine with other work, so what all of them lacked together says too much.
     pub(super) fn demand(&self) -> f64 {
-        self.view.program.recent_processors + self.view.program.recent_delayed
+        self.open().map(|id| self.wanted(id)).sum::<f64>().max(self.view.program.recent_processors)
     }
 
     /// Rows in a batch that a stage works on.

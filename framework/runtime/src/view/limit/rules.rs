@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::view::PoolView;
+
 use super::look::{Look, is_full};
 use super::{ALL, Cause, Limit, MOST, State};
 
@@ -11,6 +13,8 @@ const SHORT: f64 = 0.5;
 const BUSY: f64 = 0.5;
 /// Two stages nearer than this are about as busy; then the queues decide.
 const ALIKE: f64 = 0.15;
+/// Of processors, so much in use leaves none that could be counted on.
+const USED: f64 = 0.75;
 /// A channel that is filled less than this has room.
 const ROOM: f64 = 0.4;
 /// Blocked so long, a stage is held up by something.
@@ -97,13 +101,7 @@ fn why(look: &Look<'_>, id: usize) -> Limit {
     if look.computing(id) < MOST {
         return because(if stage.role == "sink" { Cause::Sink } else { Cause::Outside }, id);
     }
-    if is_crowded(look, id) {
-        return because(Cause::Pool, id);
-    }
-    if is_saturated(look) {
-        return because(Cause::Machine, id);
-    }
-    because(Cause::Computes, id)
+    scarce(look, id).unwrap_or_else(|| because(Cause::Computes, id))
 }
 
 /// The one worker that has the rows of all, as a hash deals them out.
@@ -135,37 +133,39 @@ fn is_small(look: &Look<'_>, id: usize) -> bool {
     }
 }
 
-/// Whether the threads of its pool are all at work, and more could be.
-fn is_crowded(look: &Look<'_>, id: usize) -> bool {
-    let Some(pool) = look.pool(id).filter(|pool| is_full(pool)) else { return false };
-    if pool.threads >= look.view.program.processors {
+/// What there is too little of for a stage: threads of its pool, or processors. The stage that needs
+/// most of them is named.
+fn scarce(look: &Look<'_>, id: usize) -> Option<Limit> {
+    let neediest = |stages: &mut dyn Iterator<Item = usize>| {
+        stages.max_by(|a, b| look.wanted(*a).total_cmp(&look.wanted(*b))).unwrap_or(id)
+    };
+    let pool = look.pool(id).filter(|pool| is_crowded(look, pool));
+    if let Some(pool) = pool {
+        return Some(because(Cause::Pool, neediest(&mut look.members(pool))));
+    }
+    is_saturated(look).then(|| because(Cause::Machine, neediest(&mut look.open())))
+}
+
+/// Whether the threads of a pool are all at work, and more could be.
+fn is_crowded(look: &Look<'_>, pool: &PoolView) -> bool {
+    if !is_full(pool) || pool.threads >= look.view.program.processors {
         return false;
     }
     // What the stages of the pool do, or would do if they had a thread.
-    let wanted: f64 = look.members(pool).map(|one| wanted(look, one)).sum();
+    let wanted: f64 = look.members(pool).map(|one| look.wanted(one)).sum();
     wanted > pool.threads as f64 * 1.2
-}
-
-/// How many threads a pooled stage has work for.
-fn wanted(look: &Look<'_>, id: usize) -> f64 {
-    look.busy(id).iter().sum::<f64>() * look.computing(id)
 }
 
 /// Whether more workers would find no processor.
 fn is_saturated(look: &Look<'_>) -> bool {
-    look.demand() >= ALL * look.view.program.processors as f64
+    let (program, all) = (&look.view.program, look.view.program.processors as f64);
+    let used = program.recent_machine.max(program.recent_processors);
+    used >= USED * all && look.demand() >= ALL * all
 }
 
 /// No stage is busy half of the time, as many share what there is.
 fn crowded(look: &Look<'_>) -> Option<Limit> {
-    let busy = |id: usize| look.busy(id).iter().sum::<f64>();
-    let most = look.open().max_by(|a, b| busy(*a).total_cmp(&busy(*b)))?;
-    let pooled = look.open().find(|&id| is_crowded(look, id));
-    if let Some(any) = pooled {
-        let most = look.members(look.pool(any)?).max_by(|a, b| busy(*a).total_cmp(&busy(*b)))?;
-        return Some(because(Cause::Pool, most));
-    }
-    is_saturated(look).then(|| because(Cause::Machine, most))
+    look.open().find_map(|id| scarce(look, id))
 }
 
 /// All wait for a source.
