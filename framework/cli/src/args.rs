@@ -11,7 +11,7 @@ use gristmill_config::Mode;
 
 use crate::exit;
 
-pub use author::{Inspect, Lang, New, NewPipeline, NewPlugin, Plugin, Template, Test};
+pub use author::{Inspect, Lang, New, NewPipeline, NewPlugin, Plugin, Template, Test, Which};
 
 /// Runs data pipelines written in YAML.
 #[derive(Debug, Parser)]
