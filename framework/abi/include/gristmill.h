@@ -29,10 +29,12 @@
  *
  * The versions
  *
- * Tables are only ever added to at their ends, and the minor grows then. A plugin that was built for
- * another minor loads, older or newer. Check struct_size before you read a field that came later than
- * 1.0. Another major is refused. Fields that are not set must be zero: initialise tables by name, and
- * the compiler sees to it.
+ * Tables that begin with struct_size (GristmillPlugin has magic before it) are only ever added to at their
+ * ends, and the minor grows then. A plugin that was built for another minor loads, older or newer: each
+ * side reads as much as both know. Ask GRISTMILL_HAS(table, field) before you read a field that came later
+ * than 1.0. What has no struct_size stays as it is for the whole major: GristmillText, GristmillBuffer,
+ * GristmillWriter, GristmillNext and GristmillPart. Another major is refused. Fields that are not set must
+ * be zero: initialise tables by name, and the compiler sees to it.
  */
 #ifndef GRISTMILL_H
 #define GRISTMILL_H
@@ -88,6 +90,10 @@ struct ArrowArray {
 };
 
 #endif /* ARROW_C_DATA_INTERFACE */
+
+/* Whether a table of the host, given by a pointer, goes as far as a field of it: not in an older host. */
+#define GRISTMILL_HAS(table, field) \
+  ((table)->struct_size >= (size_t)((const char *)(&(table)->field + 1) - (const char *)(table)))
 
 /* ---- Texts ---- */
 

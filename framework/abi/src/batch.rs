@@ -20,9 +20,10 @@ pub fn export_batch(batch: RecordBatch) -> ArrowArray {
 
 /// The batch that an array of this schema is. No row is copied.
 ///
-/// With `foreign`, its structure is checked first: what came from another library may be anything.
-/// Not checked is what takes a look at every row: whether texts are UTF-8, and whether each offset is
-/// greater than the one before, and within the values.
+/// With `foreign`, its structure is checked first: what came from another library may be anything. So
+/// are all numbers by which values are found: offsets, and keys of dictionaries. Not checked is whether
+/// texts are UTF-8, which for other than ASCII takes longer than the whole border; see
+/// [`check_rows`].
 ///
 /// # Safety
 /// The array must be one of the C Data Interface: pointers that are not null lead to as much as its
@@ -78,6 +79,20 @@ fn mended(data: ArrayData) -> ArrayData {
     let children = data.child_data().iter().cloned().map(mended).collect();
     // SAFETY: nothing has changed but columns without rows.
     unsafe { data.into_builder().child_data(children).build_unchecked() }
+}
+
+/// Checks all that [`import_batch`] does not: that texts are UTF-8.
+///
+/// # Errors
+/// Which column is broken, and why.
+pub fn check_rows(batch: &RecordBatch) -> Result<()> {
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        column.to_data().validate_full().map_err(|e| {
+            let name = field.name();
+            Error::internal(format!("the plugin handed over a broken column `{name}`: {e}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// A schema as one struct type. Whoever gets it releases it.

@@ -7,9 +7,10 @@ use arrow_schema::DataType;
 use gristmill_stage::{Error, Result};
 
 use crate::ArrowArray;
+use crate::rows::{rises, stray_key};
 
 /// Checks an array and all that is in it against its type: lengths, numbers of buffers and children,
-/// pointers that must be there, and the last offset, by which the size of a text is known.
+/// pointers that must be there, offsets, by which texts and lists are found, and keys of dictionaries.
 ///
 /// # Safety
 /// Pointers that are not null must lead to what the C Data Interface says.
@@ -138,7 +139,11 @@ unsafe fn offsets(array: &ArrowArray, kind: &DataType, end: i64) -> Result<i64> 
     if first < 0 || last < first {
         return Err(wrong(kind, &format!("has offsets from {first} to {last}")));
     }
-    Ok(last)
+    // SAFETY: as above.
+    match unsafe { rises(buffer, width, array.offset as usize, end as usize) } {
+        true => Ok(last),
+        false => Err(wrong(kind, "has an offset that is less than the one before")),
+    }
 }
 
 /// A whole number of so many bytes.
@@ -209,9 +214,20 @@ unsafe fn children(array: &ArrowArray, kind: &DataType, end: i64, last: i64) -> 
     }
     match (kind, array.dictionary.is_null()) {
         (DataType::Dictionary(..), true) => Err(wrong(kind, "has no dictionary")),
-        (DataType::Dictionary(_, values), false) => {
+        (DataType::Dictionary(keys, values), false) => {
             // SAFETY: by the contract of this function.
-            unsafe { visit(&*array.dictionary, values, 0) }
+            let (dictionary, stray) = unsafe {
+                let dictionary = &*array.dictionary;
+                visit(dictionary, values, 0)?;
+                (dictionary, stray_key(array, keys, dictionary.length))
+            };
+            match stray {
+                None => Ok(()),
+                Some(key) => {
+                    let values = dictionary.length;
+                    Err(wrong(kind, &format!("has a key {key}, and {values} values")))
+                }
+            }
         }
         (_, true) => Ok(()),
         (_, false) => Err(wrong(kind, "has a dictionary")),

@@ -3,6 +3,7 @@
 use gristmill_stage::{Error, ErrorKind};
 
 use crate::Failure;
+use crate::grown::change_table;
 use crate::text::Buffer;
 
 /// Bytes for the message, the path of the option, the column and the help.
@@ -72,11 +73,18 @@ impl FailureBuffer {
 }
 
 impl Failure {
-    /// Says why a call failed.
+    /// Says why a call failed. Nothing happens where nobody wants to know it: at null.
     ///
     /// # Safety
-    /// It must be one that a caller has handed over for a call that is going on.
-    pub unsafe fn put(&mut self, error: &Error) {
+    /// It must be null, or one that a caller has handed over for a call that is going on.
+    pub unsafe fn put(failure: *mut Self, error: &Error) {
+        if !failure.is_null() {
+            // SAFETY: by the contract of this function.
+            unsafe { change_table(failure, |failure| failure.fill(error)) };
+        }
+    }
+
+    fn fill(&mut self, error: &Error) {
         self.kind = number_of(error.kind());
         self.has_option = i32::from(error.option_path().is_some());
         let texts = [
@@ -131,7 +139,7 @@ mod tests {
         ] {
             let failure = buffer.ready();
             // SAFETY: the buffer is there.
-            unsafe { (*failure).put(&error) };
+            unsafe { Failure::put(failure, &error) };
             assert_eq!(buffer.error(), error);
         }
         buffer.ready();

@@ -39,22 +39,30 @@
 //! # What is promised
 //!
 //! A table is only ever added to at its end, and [`MINOR`] grows then: a plugin built for an earlier
-//! minor loads, and one built for a later minor loads as well and does without what it does not get. A
-//! change of any other sort is another [`MAJOR`], and is refused by name.
+//! minor loads, and one built for a later minor loads as well and does without what it does not get.
+//! Each side reads as much of the other's table as both know ([`read_table`]), and never asks for more
+//! than version 1.0 had ([`Grows::FIRST`]). What stands within others or in lists cannot grow: [`Text`],
+//! [`Buffer`], [`Writer`], [`Next`] and [`Part`] stay as they are, as do Arrow's two. A change of any
+//! other sort is another [`MAJOR`], and is refused by name.
 
 mod batch;
 mod check;
 mod details;
 mod failure;
+mod grown;
 mod plain;
 mod plugin;
+mod rows;
 mod snapshot;
 mod tables;
 mod text;
 
-pub use batch::{export_batch, export_schema, import_any_schema, import_batch, import_schema};
+pub use batch::{
+    check_rows, export_batch, export_schema, import_any_schema, import_batch, import_schema,
+};
 pub use details::Details;
 pub use failure::{FailureBuffer, kind_of, number_of};
+pub use grown::{Grows, read_table};
 pub use plain::{plain_batch, plain_schema};
 pub use snapshot::{export_snapshot, import_parts, value_of, value_state};
 pub use tables::*;

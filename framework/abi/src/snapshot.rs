@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use gristmill_stage::{Result, Snapshot, State};
+use gristmill_stage::{Error, Result, Snapshot, State};
 
 use crate::batch::{export_batch, export_schema, import_any_schema, import_batch};
 use crate::text::Text;
-use crate::{ArrowArray, Restored, StateWriter};
+use crate::{ArrowArray, Restored, StateWriter, read_table};
 
 /// The name of the part that one text is kept in, as [`Snapshot::of`] does.
 const VALUE: &str = "value";
@@ -60,8 +60,14 @@ pub unsafe fn export_snapshot(snapshot: &Snapshot, writer: &StateWriter) -> Resu
 /// # Errors
 /// When its batches are broken.
 pub unsafe fn import_parts(restored: *const Restored) -> Result<Snapshot> {
+    if restored.is_null() {
+        return Ok(Snapshot::Stateless);
+    }
     // SAFETY: by the contract of this function.
-    let Some(restored) = (unsafe { restored.as_ref() }) else { return Ok(Snapshot::Stateless) };
+    let restored = unsafe { read_table(restored) };
+    let restored = restored.map_err(|size| {
+        Error::internal(format!("the host has handed over a snapshot of {size} bytes"))
+    })?;
     let mut parts = Vec::with_capacity(restored.part_count);
     for index in 0..restored.part_count {
         // SAFETY: there are so many parts, and nobody else uses them during the call.

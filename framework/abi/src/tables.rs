@@ -6,7 +6,7 @@ use std::ffi::c_void;
 pub use arrow_data::ffi::FFI_ArrowArray as ArrowArray;
 pub use arrow_schema::ffi::FFI_ArrowSchema as ArrowSchema;
 
-pub use crate::text::{Buffer, Text, Writer};
+pub use crate::text::{Buffer, MOST_WRITTEN, Text, Writer};
 
 /// What every plugin begins with: "gristmil" in ASCII.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"gristmil");

@@ -40,6 +40,28 @@ impl Text {
         String::from_utf8_lossy(unsafe { self.bytes() }).into_owned()
     }
 
+    /// As [`to_string_lossy`](Self::to_string_lossy), but no more than about `most` bytes of it; `…` says
+    /// that there was more.
+    ///
+    /// # Safety
+    /// The text that it was made from must still be there.
+    pub unsafe fn to_string_cut(self, most: usize) -> String {
+        let kept = Self { data: self.data, size: self.size.min(most) };
+        // SAFETY: by the contract of this function; it is the beginning of the text.
+        let mut text = unsafe { kept.to_string_lossy() };
+        if kept.size < self.size {
+            // A character that was cut in two is none.
+            text.truncate(text.trim_end_matches('\u{fffd}').len());
+            text.push('…');
+        }
+        text
+    }
+
+    /// How many bytes it has.
+    pub const fn size(self) -> usize {
+        self.size
+    }
+
     unsafe fn bytes<'a>(self) -> &'a [u8] {
         if self.data.is_null() || self.size > isize::MAX as usize {
             return &[];
@@ -112,6 +134,9 @@ impl Buffer {
     }
 }
 
+/// More than so many bytes no [`Writer`] takes: what comes after them is left out.
+pub const MOST_WRITTEN: usize = 16 << 20;
+
 /// Takes a text of any length.
 #[repr(C)]
 #[derive(Debug)]
@@ -121,11 +146,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// The text that `call` writes.
+    /// The text that `call` writes, up to [`MOST_WRITTEN`] bytes.
     pub fn collect(call: impl FnOnce(*const Self)) -> Vec<u8> {
         unsafe extern "C" fn write(handle: *mut c_void, text: Text) {
             // SAFETY: the handle is the vector below, which nobody else uses meanwhile.
             let out = unsafe { &mut *handle.cast::<Vec<u8>>() };
+            let room = MOST_WRITTEN - out.len().min(MOST_WRITTEN);
+            let text = Text { data: text.data, size: text.size.min(room) };
             // SAFETY: the text is there during the call.
             out.extend_from_slice(unsafe { text.bytes() });
         }
@@ -179,6 +206,22 @@ mod tests {
         buffer.size = usize::MAX;
         // SAFETY: the memory is there.
         assert_eq!(unsafe { buffer.take() }.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        for (text, most, kept) in
+            [("short", 5, "short"), ("longer", 5, "longe…"), ("ääää", 5, "ää…"), ("", 0, "")]
+        {
+            // SAFETY: the text is there.
+            assert_eq!(unsafe { Text::new(text).to_string_cut(most) }, kept);
+        }
+        let endless = "x".repeat(1 << 20);
+        let text = Writer::collect(|writer| {
+            // SAFETY: the call is going on.
+            (0..20).for_each(|_| unsafe { (*writer).put(&endless) });
+        });
+        assert_eq!(text.len(), MOST_WRITTEN);
     }
 
     #[test]

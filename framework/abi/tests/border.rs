@@ -14,7 +14,9 @@ use arrow_array::{
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, SchemaRef};
-use gristmill_abi::{ArrowArray, export_batch, export_schema, import_batch, import_schema};
+use gristmill_abi::{
+    ArrowArray, check_rows, export_batch, export_schema, import_batch, import_schema,
+};
 use gristmill_stage::Result;
 
 fn batch() -> RecordBatch {
@@ -188,8 +190,60 @@ fn offsets_that_lead_beyond_are_refused() {
         ([0, 1, 2, 3, 4, 5, 400], "not the 400 of its parent"),
         ([-1, 1, 2, 3, 4, 5, 6], "offsets from -1 to 6"),
         ([5, 1, 2, 3, 4, 5, 4], "offsets from 5 to 4"),
+        ([0, 1, 5, 3, 4, 5, 6], "an offset that is less than the one before"),
+        ([0, 1, 2, 3, 4, 7, 6], "an offset that is less than the one before"),
     ] {
         let refused = refusal(offsets(how));
         assert!(refused.contains(said), "{refused}");
     }
+}
+
+#[test]
+fn keys_without_a_value_are_refused() {
+    let keys = |keys: [i32; 6], valid: Option<u8>| {
+        let keys: &'static [i32; 6] = Box::leak(Box::new(keys));
+        let valid: Option<&'static [u8; 8]> =
+            valid.map(|bits| &*Box::leak(Box::new([bits, 0, 0, 0, 0, 0, 0, 0])));
+        move |array: &mut ArrowArray| {
+            let column = child(array, 7);
+            // SAFETY: keys have two buffers.
+            unsafe {
+                *column.buffers.add(1) = keys.as_ptr().cast();
+                if let Some(valid) = valid {
+                    *column.buffers = valid.as_ptr().cast();
+                    column.null_count = -1;
+                }
+            }
+        }
+    };
+    for (how, valid, said) in [
+        ([0, 1, 2, 3, 1, 0], None, "has a key 3, and 3 values"),
+        ([0, 1, 2, 0, 1, -1], None, "has a key -1, and 3 values"),
+        ([0, i32::MAX, 2, 0, 1, 0], Some(0b11_1110), "has a key 2147483647, and 3 values"),
+    ] {
+        let refused = refusal(keys(how, valid));
+        assert!(refused.contains(said), "{refused}");
+    }
+    // In the place of a null stands whatever is there.
+    let batch = batch();
+    let mut array = export_batch(batch.clone());
+    keys([0, 900, 2, 0, 1, 0], Some(0b11_1101))(&mut array);
+    // SAFETY: it is an array of that schema.
+    let taken = unsafe { import_batch(array, &batch.schema(), true) }.unwrap();
+    assert_eq!(taken.column(7).null_count(), 1);
+}
+
+/// They are found where somebody looks for them.
+#[test]
+fn texts_that_are_no_utf8_cross_and_are_found() {
+    let batch = batch();
+    let mut array = export_batch(batch.clone());
+    let bytes: &'static [u8; 64] = &[0xff; 64];
+    // SAFETY: texts have three buffers.
+    unsafe { *child(&mut array, 1).buffers.add(2) = bytes.as_ptr().cast() };
+    // SAFETY: it is an array of that schema.
+    let taken = unsafe { import_batch(array, &batch.schema(), true) }.unwrap();
+    let error = check_rows(&taken).unwrap_err();
+    assert!(error.message().contains("broken column `texts`"), "{error}");
+    check_rows(&batch).unwrap();
 }

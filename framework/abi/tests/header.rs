@@ -142,3 +142,72 @@ fn no_field_of_the_header_is_forgotten() {
         assert_eq!(declared, fields.len(), "{table}: {code}");
     }
 }
+
+/// What every later minor asks for at least is what 1.0 had. The header of 1.0 never changes.
+#[test]
+fn the_first_sizes_are_those_of_the_frozen_header() {
+    use abi::Grows;
+    let sizes = [
+        ("GristmillPlugin", abi::Plugin::FIRST),
+        ("GristmillKind", abi::Kind::FIRST),
+        ("GristmillFailure", abi::Failure::FIRST),
+        ("GristmillOptions", abi::Options::FIRST),
+        ("GristmillPlan", abi::Plan::FIRST),
+        ("GristmillContext", abi::Context::FIRST),
+        ("GristmillHost", abi::Host::FIRST),
+        ("GristmillOutput", abi::Output::FIRST),
+        ("GristmillStateWriter", abi::StateWriter::FIRST),
+        ("GristmillRestored", abi::Restored::FIRST),
+    ];
+    let mut source = "#include <gristmill.h>\n".to_owned();
+    for (table, size) in sizes {
+        writeln!(source, "_Static_assert(sizeof(struct {table}) == {size}, \"{table}\");").unwrap();
+    }
+    let fixed = [
+        ("GristmillText", size_of::<abi::Text>()),
+        ("GristmillBuffer", size_of::<abi::Buffer>()),
+        ("GristmillWriter", size_of::<abi::Writer>()),
+        ("GristmillNext", size_of::<abi::Next>()),
+        ("GristmillPart", size_of::<abi::Part>()),
+    ];
+    for (table, size) in fixed {
+        writeln!(source, "_Static_assert(sizeof(struct {table}) == {size}, \"{table}\");").unwrap();
+    }
+    compile(&source, "../loader/tests/c/frozen-1.0");
+}
+
+/// The macro for fields that came later.
+#[test]
+fn whether_a_table_has_a_field_can_be_asked() {
+    let source = "#include <gristmill.h>\n\
+         int has(const struct GristmillHost *host) { return GRISTMILL_HAS(host, redact); }\n\
+         int main(void) {\n\
+           struct GristmillHost host = {0};\n\
+           host.struct_size = sizeof host;\n\
+           if (!has(&host)) return 1;\n\
+           host.struct_size -= 1;\n\
+           return has(&host) ? 2 : 0;\n\
+         }\n";
+    let (_folder, program) = compile(source, "include");
+    assert!(Command::new(program).status().unwrap().success());
+}
+
+/// Compiles a program, or, without `main`, an object, against a header in a folder of this crate.
+fn compile(source: &str, include: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, program) = (folder.path().join("asked.c"), folder.path().join("asked"));
+    std::fs::write(&file, source).unwrap();
+    let include = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(include);
+    let mut cc = Command::new("cc");
+    if !source.contains("int main") {
+        cc.arg("-c");
+    }
+    let compiled = cc
+        .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o"])
+        .args([&program, &file])
+        .arg(format!("-I{}", include.display()))
+        .output()
+        .unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    (folder, program)
+}

@@ -13,7 +13,7 @@ use gristmill_config::Mode;
 use crate::exit;
 use crate::log::{Format, Levels};
 
-pub use author::{Inspect, Lang, New, NewPipeline, NewPlugin, Plugin, Template, Test};
+pub use author::{Inspect, Lang, New, NewPipeline, NewPlugin, Plugin, Template, Test, Which};
 pub use look::{Explain, Tap, Top};
 
 /// Runs data pipelines written in YAML.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gristmill_config::{PluginDef, PluginOrigin, Plugins, Problems, Source, Variables};
+use gristmill_config::{
+    PluginDef, PluginOrigin, Plugins, Problems, Source, Variables, problems_beside,
+};
 use gristmill_loader::{Loader, Wanted, add};
 use gristmill_runtime::{find_program_kind, program_kinds};
 use gristmill_stage::{Kind, Registry, Result};
@@ -50,8 +52,30 @@ impl Kinds {
         source: &Source,
         variables: &Variables,
     ) -> std::result::Result<Registry, Problems> {
-        let plugins = Plugins::read(source, variables)?;
+        let (registry, wrong) = self.known(source, variables);
+        wrong.map_or(Ok(registry), Err)
+    }
+
+    /// The same, for a pipeline that is to be checked: what is wrong with a plugin does not hide what is
+    /// wrong with the stages.
+    pub fn for_check(
+        &mut self,
+        source: &Source,
+        variables: &Variables,
+    ) -> std::result::Result<Registry, Problems> {
+        match self.known(source, variables) {
+            (registry, None) => Ok(registry),
+            (registry, Some(wrong)) => Err(problems_beside(wrong, source, variables, &registry)),
+        }
+    }
+
+    /// The kinds that could be had, and what is wrong with the plugins of the others.
+    fn known(&mut self, source: &Source, variables: &Variables) -> (Registry, Option<Problems>) {
         let mut registry = built_in();
+        let plugins = match Plugins::read(source, variables) {
+            Ok(plugins) => plugins,
+            Err(wrong) => return (registry, Some(wrong)),
+        };
         let mut wrong = Vec::new();
         for plugin in plugins.iter() {
             let kinds = self.open(plugin, &plugins);
@@ -59,7 +83,8 @@ impl Kinds {
                 wrong.push((plugin, error));
             }
         }
-        if wrong.is_empty() { Ok(registry) } else { Err(plugins.problems(wrong)) }
+        let wrong = (!wrong.is_empty()).then(|| plugins.problems(wrong));
+        (registry, wrong)
     }
 
     /// The kinds of one plugin.

@@ -239,6 +239,27 @@ fn a_plugin_that_cannot_be_loaded_is_shown_where_it_is_named() {
         .says("its SHA-256 is ");
 }
 
+/// Mistakes of the stages are shown as well; what only follows from the plugin's is not.
+#[test]
+fn a_plugin_that_cannot_be_loaded_hides_no_mistake_of_the_stages() {
+    let place = Place::new();
+    let stages = "stages:\n  - { type: generate, with: { cuont: 3 } }\n  - { type: words, with: { n: 1 } }\n  \
+                  - { type: filter, with: { whree: x } }\n  - { type: discard }\n";
+    for plugins in ["[./missing.so]", "[{ pth: ./missing.so }]", "[{ command: [./no-program] }]"] {
+        place.write("bad.yaml", &format!("plugins: {plugins}\n{stages}"));
+        let ended = gristmill(&place, &["check", "bad.yaml"]).expect(1);
+        let ended = ended.says("bad.yaml:1:").says("`generate` has no option `cuont`");
+        let ended = ended.says("did you mean `where`?").says("bad.yaml:5:");
+        assert!(!ended.stderr.contains("no type of stage"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("error: ").count(), 3, "{}", ended.stderr);
+    }
+    place.write(
+        "typo.yaml",
+        "plugins: [mask]\nstages:\n  - { type: generte }\n  - { type: mask }\n",
+    );
+    gristmill(&place, &["check", "typo.yaml"]).expect(1).says("did you mean `generate`?");
+}
+
 #[test]
 fn bench_measures_stages_of_plugins() {
     let place = with_ratio();
@@ -346,73 +367,6 @@ fn what_a_plugin_prints_does_not_get_into_files() {
 }
 
 #[test]
-fn a_plugin_is_inspected() {
-    let place = with_ratio();
-    let file = place.path().join("libratio.so");
-    let said = place.gristmill(&["plugin", "inspect", "libratio.so"]).expect(0);
-    said.prints("ratio (transform): Adds the quotient of two columns.")
-        .prints("interface: 1.0")
-        .prints("of: The column that is divided.");
-    let json = place.gristmill(&["plugin", "inspect", file.to_str().unwrap(), "--json"]).expect(0);
-    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
-    let pin = json["sha256"].as_str().unwrap();
-    let yaml = example("c-transform", "ratio", "pooled")
-        .replace("[ratio]", &format!("[{{ path: ./libratio.so, sha256: {pin} }}]"));
-    run(&place, &yaml).expect(0);
-    place
-        .gristmill(&["plugin", "inspect", "nowhere"])
-        .expect(1)
-        .says("there is no plugin `nowhere`");
-}
-
-#[test]
-fn a_plugin_goes_through_the_suite() {
-    let place = with_ratio();
-    let tested = ["plugin", "test", "libratio.so", "--with", "{ of: n, by: x }", "--seeds", "2"];
-    place
-        .gristmill(&tested)
-        .expect(0)
-        .prints("ratio keeps the contract of a stage: plain")
-        .prints("restore");
-    place
-        .gristmill(&["plugin", "test", "libratio.so"])
-        .expect(4)
-        .says("the input has no column `price`")
-        .says("--input");
-    let mask = libraries().join("libmask.so");
-    let customers = root().join("examples/rust-transform/customers.csv");
-    let tested = [
-        "plugin",
-        "test",
-        mask.to_str().unwrap(),
-        "--seeds",
-        "2",
-        "--input",
-        customers.to_str().unwrap(),
-    ];
-    place.gristmill(&tested).expect(0).prints("(3 rows out, 1 rejected)");
-    // What breaks on a row breaks the suite, and does not take the command along.
-    let broken = libraries().join("libgristmill_broken.so");
-    let how = "{ column: n, at: ['8'], how: panic }";
-    let tested = [
-        "plugin",
-        "test",
-        broken.to_str().unwrap(),
-        "--kind",
-        "broken",
-        "--with",
-        how,
-        "--seeds",
-        "1",
-    ];
-    place
-        .gristmill(&tested)
-        .expect(4)
-        .says("does not keep the contract")
-        .says("this row is too much");
-}
-
-#[test]
 fn a_new_plugin_in_c_builds_and_runs() {
     let place = Place::new();
     place
@@ -437,6 +391,26 @@ fn a_new_plugin_in_c_builds_and_runs() {
 }
 
 /// It is built in `.ci/run`: that takes as long as all that it stands on.
+#[test]
+fn a_new_plugin_is_named_as_nothing_else_is() {
+    let place = Place::new();
+    let refused = |name: &str, lang: &str, said: &str, help: &str| {
+        place.gristmill(&["new", "plugin", name, "--lang", lang]).expect(1).says(said).says(help);
+        assert!(!place.exists(name), "{name}");
+    };
+    let word = "is a word of Rust, so no crate can be named so";
+    refused("match", "rust", word, "such as `match-rows`");
+    refused("yield", "rust", word, "such as `yield-rows`");
+    refused("proc-macro", "rust", "is a crate of Rust itself", "such as `proc-macro-rows`");
+    refused("serde-json", "rust", "is a crate that the plugin uses", "serde-json-rows");
+    for lang in ["rust", "c", "python"] {
+        refused("filter", lang, "there is a built-in kind `filter`", "such as `my-filter`");
+    }
+    // They are words of no other language.
+    place.gristmill(&["new", "plugin", "match", "--lang", "c"]).expect(0);
+    place.gristmill(&["new", "plugin", "test", "--lang", "python"]).expect(0);
+}
+
 #[test]
 fn a_new_plugin_in_rust_finds_the_crates_of_this_checkout() {
     let place = Place::new();

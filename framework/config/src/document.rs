@@ -48,6 +48,8 @@ pub(crate) struct Declared<'a> {
 /// Reads what a document says and notes what is wrong with its words.
 pub(crate) struct Reader<'a, 'p> {
     registry: &'a Registry,
+    /// Whether there are kinds that the registry should have and has not.
+    lacking: bool,
     suggest: &'p Suggest,
     patterns: &'p Patterns,
     problems: &'p mut Vec<Problem>,
@@ -61,7 +63,12 @@ impl<'a, 'p> Reader<'a, 'p> {
         patterns: &'p Patterns,
         problems: &'p mut Vec<Problem>,
     ) -> Self {
-        Self { registry, suggest, patterns, problems }
+        Self { registry, lacking: false, suggest, patterns, problems }
+    }
+
+    /// Lets kinds pass that the registry does not have.
+    pub(crate) fn lacking(self, lacking: bool) -> Self {
+        Self { lacking, ..self }
     }
 
     /// Reads the whole document.
@@ -192,7 +199,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
         let kind_word = node.get("type").and_then(Node::text).filter(|_| named);
         let kind = kind_word.and_then(|word| self.registry.get(word));
-        if let (Some(word), None) = (kind_word, kind) {
+        if let (Some(word), None, false) = (kind_word, kind, self.lacking) {
             self.unknown_kind(word, node.entry("type").map_or(mark, |entry| entry.mark()));
         }
         let name = node.get("name").and_then(Node::text).or(kind_word).unwrap_or_default();

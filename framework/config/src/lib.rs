@@ -49,7 +49,7 @@ mod walk;
 mod words;
 
 pub use json_schema::json_schema;
-pub use load::{load, load_with};
+pub use load::{load, load_with, problems_beside};
 pub use pipeline::{Pipeline, StageDef};
 pub use plan::{
     Bound, Distribution, EdgeId, EdgePlan, Mode, Plan, PoolId, PoolPlan, ProcessLimits,

@@ -44,6 +44,30 @@ pub fn load_with(
     registry: &Registry,
     choices: &[RunChoice],
 ) -> Result<Plan, Problems> {
+    read(source, variables, registry, choices, false)
+}
+
+/// All that is wrong with a pipeline of which some plugins could not be opened, besides what is wrong
+/// with those. Kinds that the registry does not have may be theirs, and are let pass.
+pub fn problems_beside(
+    found: Problems,
+    source: &Source,
+    variables: &Variables,
+    registry: &Registry,
+) -> Problems {
+    match read(source, variables, registry, &[], true) {
+        Ok(_) => found,
+        Err(others) => found.and(others),
+    }
+}
+
+fn read(
+    source: &Source,
+    variables: &Variables,
+    registry: &Registry,
+    choices: &[RunChoice],
+    lacking: bool,
+) -> Result<Plan, Problems> {
     let suggest = Suggest::new();
     let parsed = parse(source.text(), variables, &suggest);
     let warnings = parsed.noted.warnings();
@@ -61,7 +85,8 @@ pub fn load_with(
     let mut rounds = 1..=ROUNDS;
     let mut document = loop {
         let mut found = Vec::new();
-        let document = Reader::new(registry, &suggest, &patterns, &mut found).read(&root);
+        let document = Reader::new(registry, &suggest, &patterns, &mut found);
+        let document = document.lacking(lacking).read(&root);
         let keys = misspelt(&found);
         if keys.is_empty() || rounds.next().is_none() {
             problems.extend(found);
@@ -87,7 +112,7 @@ pub fn load_with(
     {
         return Ok(Plan { warnings, ..plan });
     }
-    if problems.is_empty() {
+    if problems.is_empty() && !lacking {
         // Cannot happen: whatever hinders a stage has said why.
         problems.push(Problem::new("the pipeline could not be checked"));
     }

@@ -111,6 +111,15 @@ impl Problems {
         Self { source: source.clone(), secrets, problems }
     }
 
+    /// These and others of the same source.
+    #[must_use]
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.problems.extend(others.problems);
+        self.problems.sort_by_key(|problem| problem.span);
+        self.problems.dedup();
+        self
+    }
+
     /// One problem of a source whose text could not be had.
     pub(crate) fn without_text(name: &str, problem: Problem) -> Self {
         Self::of(&Source::new(name, ""), Secrets::new(), vec![problem])

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gristmill_abi::{
-    FailureBuffer, Kind as Table, OK, Text, Writer, export_schema, plain_schema, role,
+    FailureBuffer, Kind as Table, MOST_WRITTEN, OK, Text, Writer, export_schema, plain_schema,
+    read_table, role,
 };
 use gristmill_stage::arrow_schema::SchemaRef;
 use gristmill_stage::{BuildContext, Error, Kind, Planned, Provider, Result, Role, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bounds;
 use crate::options::OptionsTable;
 use crate::plan::Planner;
 use crate::stage::LoadedStage;
@@ -47,17 +49,16 @@ impl Described {
         if table.is_null() || !table.is_aligned() {
             return Err(wrong("a kind has no table".to_owned()));
         }
-        // SAFETY: every version of the table begins with its size.
-        let size = unsafe { (*table).struct_size };
-        if size < size_of::<Table>() {
-            return Err(wrong(format!("a kind has a table of {size} bytes, which is too short")));
-        }
-        // SAFETY: it has at least the size of the table of the first minor.
-        let table = unsafe { table.read() };
+        // SAFETY: it is aligned, and stays for ever.
+        let table = unsafe { read_table(table) }.map_err(|size| {
+            wrong(format!("a kind has a table of {size} bytes, which is too short"))
+        })?;
         let text = |what: &str, text: Text| {
             // SAFETY: texts in tables stay for ever.
-            let text = unsafe { text.get() }.map(str::to_owned);
-            text.ok_or_else(|| wrong(format!("the {what} of a kind is not UTF-8")))
+            match unsafe { (text.get(), bounds::words(text)) } {
+                (Some(_), text) => Ok(text),
+                (None, _) => Err(wrong(format!("the {what} of a kind is not UTF-8"))),
+            }
         };
         let name = text("name", table.name)?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -110,6 +111,11 @@ fn options(table: &Table, name: &str) -> Result<Value> {
             unsafe { call(writer) };
         }
     });
+    if bytes.len() == MOST_WRITTEN {
+        let text =
+            format!("the JSON Schema of the options of `{name}` has {MOST_WRITTEN} bytes or more");
+        return Err(Error::option("path", text));
+    }
     let schema: Value = serde_json::from_slice(&bytes).map_err(|e| {
         Error::option("path", format!("the options of `{name}` have no JSON Schema: {e}"))
     })?;
@@ -137,10 +143,12 @@ pub(crate) struct LoadedKind {
     name: String,
     example: String,
     provider: Provider,
+    /// Whether all rows are looked at that it puts out.
+    strict: bool,
 }
 
 impl LoadedKind {
-    pub(crate) fn new(described: Arc<Described>, namespace: Option<&str>) -> Self {
+    pub(crate) fn new(described: Arc<Described>, namespace: Option<&str>, strict: bool) -> Self {
         let own = &described.name;
         let (name, example) = match namespace {
             None => (own.clone(), described.example.clone()),
@@ -162,7 +170,7 @@ impl LoadedKind {
             // A path that is not UTF-8 cannot be told to another process, which then says so.
             data: serde_json::to_value(found).unwrap_or_default(),
         };
-        Self { described, name, example, provider }
+        Self { described, name, example, provider, strict }
     }
 }
 
@@ -217,7 +225,7 @@ impl Kind for LoadedKind {
 
     fn build(&self, options: &Value, context: BuildContext) -> Result<Stage> {
         let options = OptionsTable::new(options);
-        let stage = LoadedStage::open(&self.described.table, &options, &context)?;
+        let stage = LoadedStage::open(&self.described.table, &options, &context, self.strict)?;
         Ok(match self.described.role {
             Role::Source => Stage::source(stage),
             Role::Transform | Role::Sink => Stage::transform(stage),

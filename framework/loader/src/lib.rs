@@ -4,6 +4,7 @@
 //! is never unloaded: batches that a plugin made hold callbacks into it. The file that is checked is the
 //! very file that is loaded, whatever happens to its name meanwhile.
 
+mod bounds;
 mod elf;
 mod file;
 mod guard;
@@ -19,5 +20,5 @@ mod stage;
 mod state;
 
 pub use library::Library;
-pub use loader::{Loader, Wanted, add};
+pub use loader::{Loader, Seen, Wanted, add};
 pub use search::SEARCH_PATH;

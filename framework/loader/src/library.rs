@@ -5,10 +5,11 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gristmill_abi::{ENTRY, Entry, MAGIC, MAJOR, Plugin};
+use gristmill_abi::{ENTRY, Entry, MAGIC, MAJOR, Plugin, read_table};
 use gristmill_stage::{Error, Kind, Result};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 
+use crate::bounds;
 use crate::elf;
 use crate::file::Opened;
 use crate::kind::{Described, LoadedKind};
@@ -24,17 +25,18 @@ pub struct Library {
     software: String,
     version: (u32, u32),
     kinds: Vec<Arc<Described>>,
+    strict: bool,
 }
 
 impl Library {
     /// Loads a file that was checked.
-    pub(crate) fn load(opened: Opened) -> Result<Self> {
+    pub(crate) fn load(opened: Opened, strict: bool) -> Result<Self> {
         let symbol = elf::entry(&opened.bytes).map_err(|error| name(error, &opened.path))?;
         let plugin = plugin(opened.sealed()?, &opened.path, &symbol)?;
         let Opened { path, sha256, .. } = opened;
         // SAFETY: the table stays for ever, and its magic says that it is one.
         let (version, software) =
-            unsafe { ((plugin.major, plugin.minor), plugin.software.to_string_lossy()) };
+            unsafe { ((plugin.major, plugin.minor), bounds::words(plugin.software)) };
         let broken = |what: &str| {
             let text = format!("{} {what}", path.display());
             Error::option("path", text).help("rebuild it; it may be broken, or not initialised")
@@ -56,7 +58,7 @@ impl Library {
         if kinds.is_empty() {
             return Err(broken("is a plugin without kinds"));
         }
-        Ok(Self { path, sha256, software, version, kinds })
+        Ok(Self { path, sha256, software, version, kinds, strict })
     }
 
     /// The file, without links in its path.
@@ -82,7 +84,7 @@ impl Library {
     /// Its kinds, with a namespace before their names if there is one.
     pub fn kinds(&self, namespace: Option<&str>) -> Vec<Arc<dyn Kind>> {
         let kind = |described: &Arc<Described>| -> Arc<dyn Kind> {
-            Arc::new(LoadedKind::new(described.clone(), namespace))
+            Arc::new(LoadedKind::new(described.clone(), namespace, self.strict))
         };
         self.kinds.iter().map(kind).collect()
     }
@@ -99,7 +101,7 @@ fn name(error: Error, path: &Path) -> Error {
 }
 
 /// Loads the bytes behind a descriptor and asks them for their table.
-fn plugin(file: File, path: &Path, symbol: &str) -> Result<&'static Plugin> {
+fn plugin(file: File, path: &Path, symbol: &str) -> Result<Plugin> {
     // The very bytes that were checked, whatever the file holds by now.
     let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: loading runs what the library does at its start. Whoever names a plugin in a pipeline
@@ -134,13 +136,9 @@ fn plugin(file: File, path: &Path, symbol: &str) -> Result<&'static Plugin> {
         ))
         .help(format!("build it with a gristmill-abi, or a gristmill.h, of version {MAJOR}")));
     }
-    // SAFETY: as above.
-    let size = unsafe { (*table).struct_size };
-    if size < size_of::<Plugin>() {
-        return Err(broken(format!("gives a table of {size} bytes, which is too short")));
-    }
-    // SAFETY: it has at least the size of the table of the first minor, and stays for ever.
-    Ok(unsafe { &*table })
+    // SAFETY: it is aligned, and stays for ever.
+    unsafe { read_table(table) }
+        .map_err(|size| broken(format!("gives a table of {size} bytes, which is too short")))
 }
 
 /// What the system says; the error itself says only what was tried.

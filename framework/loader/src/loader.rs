@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gristmill_stage::{Error, Kind, Registry, Result};
 use serde_json::Value;
 
-use crate::file::open;
+use crate::file::{Opened, open};
 use crate::kind::Found;
 use crate::library::Library;
 use crate::search::{SEARCH_PATH, find};
@@ -22,11 +22,21 @@ pub struct Wanted<'a> {
     pub sha256: Option<&'a str>,
 }
 
+/// The file of a plugin, of which nothing was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its path, without links.
+    pub path: PathBuf,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+}
+
 /// Opens plugins and remembers which.
 #[derive(Debug, Default)]
 pub struct Loader {
     search: Vec<PathBuf>,
     opened: Vec<((u64, u64), String, Arc<Library>)>,
+    strict: bool,
 }
 
 impl Loader {
@@ -37,7 +47,24 @@ impl Loader {
             let named = |folder: &PathBuf| !folder.as_os_str().is_empty();
             search.extend(std::env::split_paths(&path).filter(named));
         }
-        Self { search, opened: Vec::new() }
+        Self { search, opened: Vec::new(), strict: false }
+    }
+
+    /// Looks at every row that stages of these plugins put out, and fails them when a text in it is no
+    /// UTF-8. For tests: it takes longer than all else at the border.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
+    /// Looks at the file of a plugin, as [`open`](Self::open) does before it loads it.
+    ///
+    /// # Errors
+    /// Why it would not be loaded, as far as that can be seen from outside.
+    pub fn look(&self, wanted: Wanted<'_>) -> Result<Seen> {
+        let path = find(wanted.path, wanted.folder, &self.search)?;
+        let Opened { path, sha256, .. } = open(&path, wanted.sha256)?;
+        Ok(Seen { path, sha256 })
     }
 
     /// Opens a plugin.
@@ -53,7 +80,7 @@ impl Loader {
         if let Some((.., library)) = self.opened.iter().find(same) {
             return Ok(library.clone());
         }
-        let library = Arc::new(Library::load(opened)?);
+        let library = Arc::new(Library::load(opened, self.strict)?);
         self.opened.push((identity, hash, library.clone()));
         Ok(library)
     }

@@ -5,11 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use gristmill_abi::{
-    ArrowArray, ArrowSchema, FAILED, Failure, OK, Output as Table, Text, import_batch,
+    ArrowArray, ArrowSchema, FAILED, Failure, OK, Output as Table, Text, check_rows, import_batch,
     import_schema,
 };
+use gristmill_stage::arrow_array::RecordBatch;
 use gristmill_stage::arrow_schema::SchemaRef;
 use gristmill_stage::{Error, ErrorKind, Output, Result};
+
+use crate::bounds;
 
 /// The output of one call.
 pub(crate) struct Taker<'a> {
@@ -18,6 +21,8 @@ pub(crate) struct Taker<'a> {
     output: &'a SchemaRef,
     /// The schema of the batches that the plugin was given.
     input: &'a SchemaRef,
+    /// Whether every row is looked at.
+    strict: bool,
     /// Why rows could not be taken, also if the plugin does not pass it on.
     pub(crate) error: Option<Error>,
 }
@@ -27,14 +32,19 @@ impl<'a> Taker<'a> {
         out: &'a mut dyn Output,
         output: &'a SchemaRef,
         input: &'a SchemaRef,
+        strict: bool,
     ) -> Self {
-        Self { out, output, input, error: None }
+        Self { out, output, input, strict, error: None }
     }
 
     /// What the plugin puts out by. Serves one call.
     pub(crate) fn table(&mut self) -> Table {
         let handle = (&raw mut *self).cast();
         Table { struct_size: size_of::<Table>(), handle, emit, reject }
+    }
+
+    fn look_at(&self, rows: &RecordBatch) -> Result<()> {
+        if self.strict { check_rows(rows) } else { Ok(()) }
     }
 
     /// Takes rows, and tells the plugin if they cannot be taken.
@@ -50,10 +60,7 @@ impl<'a> Taker<'a> {
         let panicked = |_| Err(Error::new(ErrorKind::Panic, "the run could not take the rows"));
         let Err(error) = taken.unwrap_or_else(panicked) else { return OK };
         // SAFETY: a failure is null or one of the plugin, which waits for the end of the call.
-        if let Some(failure) = unsafe { failure.as_mut() } {
-            // SAFETY: as above.
-            unsafe { failure.put(&error) };
-        }
+        unsafe { Failure::put(failure, &error) };
         taker.error.get_or_insert(error);
         FAILED
     }
@@ -75,6 +82,7 @@ unsafe extern "C" fn emit(
         }
         // SAFETY: the plugin gives the array away, by the C Data Interface.
         let batch = unsafe { import_batch(ArrowArray::from_raw(batch), taker.output, true) }?;
+        taker.look_at(&batch)?;
         taker.out.emit_to(port as usize, batch)
     };
     // SAFETY: the plugin hands back the handle of its call.
@@ -103,8 +111,9 @@ unsafe extern "C" fn reject(
                 None => Arc::clone(taker.input),
                 Some(schema) => import_schema(&schema)?,
             };
-            (import_batch(rows, &schema, true)?, reason.to_string_lossy())
+            (import_batch(rows, &schema, true)?, bounds::words(reason))
         };
+        taker.look_at(&rows)?;
         taker.out.reject(rows, &reason)
     };
     // SAFETY: the plugin hands back the handle of its call.

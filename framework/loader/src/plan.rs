@@ -7,6 +7,7 @@ use gristmill_abi::{ArrowSchema, Details, Plan, Text, import_schema, plain_schem
 use gristmill_stage::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use gristmill_stage::{Error, Planned, Result, Role};
 
+use crate::bounds;
 use crate::guard::guarded;
 
 /// What was planned so far.
@@ -53,6 +54,7 @@ impl Planner {
             return Ok(details.into_planned(Planned::sink()));
         }
         for (index, field) in self.fields.iter().enumerate() {
+            bounds::name_of(field.name(), "a name of a column")?;
             if self.fields[..index].iter().any(|other| other.name() == field.name()) {
                 let text = format!("the plugin plans the column `{}` twice", field.name());
                 return Err(Error::internal(text));
@@ -88,9 +90,10 @@ unsafe extern "C" fn keep_input(handle: *mut c_void) {
 }
 
 unsafe extern "C" fn column(handle: *mut c_void, name: Text, format: Text, nullable: i32) {
-    // SAFETY: the texts live as long as the call.
-    let (name, format) = unsafe { (name.to_string_lossy(), format.to_string_lossy()) };
     let act = |planner: &mut Planner| {
+        // SAFETY: the texts live as long as the call.
+        let (name, format) =
+            unsafe { (bounds::name(name, "a name of a column")?, bounds::name(format, "a type")?) };
         let wrong = |e| {
             Error::internal(format!(
                 "the plugin plans the column `{name}` with the type `{}`: {e}",
@@ -130,9 +133,9 @@ unsafe extern "C" fn schema(handle: *mut c_void, schema: *mut ArrowSchema) {
 }
 
 unsafe extern "C" fn details(handle: *mut c_void, json: Text) {
-    // SAFETY: the text lives as long as the call.
-    let json = unsafe { json.to_string_lossy() };
     let act = |planner: &mut Planner| {
+        // SAFETY: the text lives as long as the call.
+        let json = unsafe { bounds::data(json, "details of a plan") }?;
         let wrong = |e| Error::internal(format!("the plugin plans something that is no plan: {e}"));
         let details = serde_json::from_str(&json).map_err(wrong)?;
         match planner.details.replace(details) {

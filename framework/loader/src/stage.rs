@@ -29,6 +29,7 @@ pub(crate) struct LoadedStage {
     /// Whether batches come with views, which do not cross.
     views: bool,
     output: SchemaRef,
+    strict: bool,
     // Behind the stage, which is closed when this is dropped.
     _run: Arc<Run>,
 }
@@ -42,6 +43,7 @@ impl LoadedStage {
         table: &Table,
         options: &OptionsTable,
         context: &BuildContext,
+        strict: bool,
     ) -> Result<Self> {
         let Some(open) = table.open else { return Err(gone()) };
         let run = Run::new(context);
@@ -88,7 +90,7 @@ impl LoadedStage {
             return Err(failure.error());
         }
         let table = *table;
-        Ok(Self { table, stage, failure, input, views, output, _run: run })
+        Ok(Self { table, stage, failure, input, views, output, strict, _run: run })
     }
 
     /// Makes a call in which rows may come out.
@@ -97,8 +99,8 @@ impl LoadedStage {
         out: &mut dyn Output,
         call: impl FnOnce(&Table, *mut c_void, &gristmill_abi::Output, &mut FailureBuffer) -> i32,
     ) -> Result<()> {
-        let Self { table, stage, failure, input, output, .. } = self;
-        let mut taker = Taker::new(out, output, input);
+        let Self { table, stage, failure, input, output, strict, .. } = self;
+        let mut taker = Taker::new(out, output, input, *strict);
         let outlet = taker.table();
         let code = call(table, *stage, &outlet, failure);
         match (taker.error, code) {

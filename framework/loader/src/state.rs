@@ -9,6 +9,7 @@ use gristmill_abi::{
 use gristmill_stage::arrow_array::Array;
 use gristmill_stage::{Error, Result, Snapshot, State};
 
+use crate::bounds;
 use crate::guard::guarded;
 
 /// Takes a snapshot.
@@ -74,7 +75,10 @@ unsafe extern "C" fn part(
         };
         // SAFETY: as above; the name is lent.
         let (name, batch) = unsafe {
-            (name.to_string_lossy(), import_batch(rows, &import_any_schema(&schema)?, true)?)
+            (
+                bounds::name(name, "a name of a part")?,
+                import_batch(rows, &import_any_schema(&schema)?, true)?,
+            )
         };
         // It is written and read again, maybe much later; there is time to look at every row.
         for column in batch.columns() {
@@ -88,11 +92,13 @@ unsafe extern "C" fn part(
 }
 
 unsafe extern "C" fn value(handle: *mut c_void, version: u32, value: Text) {
-    // SAFETY: the text lives as long as the call.
-    let value = unsafe { value.to_string_lossy() };
-    let act = |taker: &mut StateTaker| match taker.state.replace(value_state(version, &value)?) {
-        None => Ok(()),
-        Some(_) => Err(Error::internal("the plugin keeps a value besides other state")),
+    let act = |taker: &mut StateTaker| {
+        // SAFETY: the text lives as long as the call.
+        let value = unsafe { bounds::data(value, "a value to keep") }?;
+        match taker.state.replace(value_state(version, &value)?) {
+            None => Ok(()),
+            Some(_) => Err(Error::internal("the plugin keeps a value besides other state")),
+        }
     };
     // SAFETY: the plugin hands back the handle of its call.
     unsafe { StateTaker::act(handle, act) }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Place, kind};
+use gristmill_loader::{Loader, Wanted};
 use gristmill_stage::arrow_array::RecordBatch;
 use gristmill_stage::{
     BuildContext, ErrorKind, Kind, Output, Result, Snapshot, Stage, SystemClock,
@@ -76,6 +77,7 @@ fn what_a_kind_plans_wrong_is_an_error_that_says_so() {
         ("PLAN_BAD_FORMAT", "plans the column `x` with the type `?!`"),
         ("PLAN_LIST", "with the type `+l`, which has columns inside"),
         ("PLAN_VIEW", "plans columns of views"),
+        ("PLAN_LONG_NAME", "gives a name of a column of 5000 bytes; more than 1024 are not taken"),
         ("PLAN_TWICE", "plans the column `n` twice"),
         ("PLAN_BAD_DETAILS", "plans something that is no plan"),
         ("PLAN_FAILS_SILENTLY", "the plugin says nothing about it"),
@@ -94,6 +96,31 @@ fn rejected_rows_have_the_columns_of_the_input() {
     let collected = run(&*kind(&place, &["-DREJECTS"])).unwrap();
     let [rejected] = &collected.rejected[..] else { panic!("{:?}", collected.rejected) };
     assert_eq!((rejected.rows.clone(), rejected.reason.as_str()), (input(), "not today"));
+}
+
+/// They come into files and messages.
+#[test]
+fn texts_have_bounds() {
+    let place = Place::new();
+    let collected = run(&*kind(&place, &["-DREJECTS_AT_LENGTH"])).unwrap();
+    let reason = &collected.rejected[0].reason;
+    assert!(reason.len() < 20_000 && reason.ends_with("x…"), "{} bytes", reason.len());
+    let place = Place::new();
+    place.compile(&["-DENDLESS_SCHEMA"]);
+    let error = place.refused();
+    assert!(error.message().contains("has 16777216 bytes or more"), "{error}");
+}
+
+/// A look at every byte of every text takes too long for a run, and is what a strict loader is for.
+#[test]
+fn a_strict_loader_finds_texts_that_are_none() {
+    let place = Place::new();
+    place.compile(&["-DBAD_TEXT"]);
+    let wanted = Wanted { path: "./lib.so", folder: place.path(), sha256: None };
+    let kind = Loader::new([]).strict().open(wanted).unwrap().kinds(None).remove(0);
+    let error = run(&*kind).unwrap_err();
+    assert!(error.message().contains("handed over a broken column `t`"), "{error}");
+    assert!(error.message().contains("UTF"), "{error}");
 }
 
 #[test]
@@ -126,13 +153,13 @@ fn a_kind_is_found_again_by_what_its_provider_says() {
     let kind = library.kinds(Some("acme")).remove(0);
     assert_eq!((kind.name(), kind.example()), ("acme.pass", "type: acme.pass"));
     let provider = kind.provider().unwrap();
-    let mut loader = gristmill_loader::Loader::default();
+    let mut loader = Loader::default();
     let again = loader.find_again(&provider.data).unwrap();
     assert_eq!(again.provider(), Some(provider));
     assert_eq!(run(&*again).unwrap().batches, [input()]);
     // Another file by now.
     place.compile(&["-DREJECTS"]);
-    let error = gristmill_loader::Loader::default().find_again(&provider.data);
+    let error = Loader::default().find_again(&provider.data);
     let error = error.err().expect("it is another file");
     assert!(error.message().contains("is another file than the pinned one"), "{error}");
 }
@@ -196,27 +223,4 @@ fn a_file_that_was_written_over_is_another_library() {
     let second = place.open("lib.so").unwrap().kinds(None).remove(0);
     assert_eq!(run(&*second).unwrap().rejected.len(), 1);
     assert_eq!(run(&*first).unwrap().batches.len(), 1);
-}
-
-/// Memory of this process that is its own, in KiB.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-#[test]
-fn ten_thousand_stages_leave_nothing_behind() {
-    let place = Place::new();
-    let kind = kind(&place, &[]);
-    let input = input();
-    let once = || {
-        let mut stage = Harness::new().build(&*kind, &json!({}), Some(&input.schema())).unwrap();
-        stage.run_transform(vec![input.clone()]).unwrap();
-    };
-    (0..500).for_each(|_| once());
-    let before = memory();
-    (0..10_000).for_each(|_| once());
-    let grown = memory().saturating_sub(before);
-    assert!(grown < 1024, "{grown} KiB more after 10,000 stages");
 }

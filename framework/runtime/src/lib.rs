@@ -35,7 +35,8 @@ pub use edge::Level;
 pub use memory::{Collect, Feed};
 pub use meter::{Amount, TimeSplit};
 pub use process::{
-    DeathClass, ProcessStatus, WorkerCommand, find_program_kind, program_kinds, worker, worker_with,
+    DeathClass, ProcessStatus, WorkerCommand, find_program_kind, how_it_ended, in_step,
+    program_kinds, worker, worker_with,
 };
 pub use run::{Run, RunOptions, Stopper};
 pub use server::Token;

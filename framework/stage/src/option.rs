@@ -1,7 +1,8 @@
-//! Types for options that several kinds have: [`ByteSize`] (`64MiB`), [`Time`] (`10s`) and
-//! [`ColumnType`] (`float64`).
+//! Types for options that several kinds have: [`ByteSize`] (`64MiB`), [`Time`] (`10s`),
+//! [`ColumnType`] (`float64`) and [`Columns`] (`{ name: string, price: float64 }`).
 
 mod column;
+mod columns;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use column::ColumnType;
+pub use columns::Columns;
 
 /// A number of bytes: `4096`, `64KiB`, `10MB`. `KiB`, `MiB`, `GiB`, `TiB` count in 1024s, `kB`,
 /// `MB`, `GB`, `TB` in 1000s.

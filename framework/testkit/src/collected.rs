@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use gristmill_stage::{BatchTarget, Cause, Output, Result};
@@ -148,11 +149,38 @@ impl Output for Recorder<'_> {
 
 /// The bytes that a batch shows, which for slices are fewer than what it keeps alive.
 pub(crate) fn bytes(batch: &RecordBatch) -> usize {
-    let bytes = |column: &arrow_array::ArrayRef| {
-        // A layout that cannot say it is counted by what it keeps alive.
-        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    batch.columns().iter().map(|column| shown(column)).sum()
+}
+
+fn shown(column: &dyn Array) -> usize {
+    let nulls = column.nulls().map_or(0, |nulls| nulls.len().div_ceil(8));
+    let items = |first: usize, last: usize, values: &dyn Array| {
+        shown(&values.slice(first, last.saturating_sub(first)))
     };
-    batch.columns().iter().map(bytes).sum()
+    // Arrow counts all items of a list, also those that a slice does not show.
+    if let Some(list) = column.as_list_opt::<i32>() {
+        let (first, last) = ends(list.value_offsets());
+        return nulls + 4 * list.value_offsets().len() + items(first, last, list.values());
+    }
+    if let Some(list) = column.as_list_opt::<i64>() {
+        let (first, last) = ends(list.value_offsets());
+        return nulls + 8 * list.value_offsets().len() + items(first, last, list.values());
+    }
+    if let Some(map) = column.as_map_opt() {
+        let (first, last) = ends(map.value_offsets());
+        return nulls + 4 * map.value_offsets().len() + items(first, last, map.entries());
+    }
+    if let Some(fields) = column.as_struct_opt() {
+        return nulls + fields.columns().iter().map(|column| shown(column)).sum::<usize>();
+    }
+    // A layout that cannot say it is counted by what it keeps alive.
+    column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+}
+
+/// Where the items begin and end that a slice of lists shows.
+fn ends<T: TryInto<usize> + Copy>(offsets: &[T]) -> (usize, usize) {
+    let at = |offset: Option<&T>| offset.and_then(|at| (*at).try_into().ok()).unwrap_or_default();
+    (at(offsets.first()), at(offsets.last()))
 }
 
 /// A schema in a line.
@@ -162,4 +190,22 @@ pub(crate) fn columns(schema: &SchemaRef) -> String {
         format!("{}: {}{null}", f.name(), f.data_type())
     };
     format!("[{}]", schema.fields().iter().map(field).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows;
+
+    #[test]
+    fn slices_count_as_much_as_they_show() {
+        let all = rows!([
+            { "n": 1, "t": "a", "l": [1, 2, 3], "s": { "l": [1] } },
+            { "n": 2, "t": "b", "l": [4], "s": { "l": [2, 3] } },
+            { "n": 3, "t": "c", "l": [5, 6], "s": { "l": [] } },
+        ]);
+        let parts: usize = (0..3).map(|row| bytes(&all.slice(row, 1))).sum();
+        let shared = 3 * 2 * 4;
+        assert!(parts.abs_diff(bytes(&all)) <= shared, "{parts} and {}", bytes(&all));
+    }
 }

@@ -209,6 +209,14 @@ impl Driven {
         })
     }
 
+    /// Tells a source that the run is to end. Whether it must be polled on until it is done.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn stop(&mut self) -> Result<bool> {
+        self.guard("stop", |stage| source(stage)?.stop())
+    }
+
     /// Calls `wake` while its time has come or its waker was woken.
     ///
     /// # Errors

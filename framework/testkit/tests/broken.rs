@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,17 @@ enum Flaw {
     NeverEnds,
     /// It says that it needs no column.
     NeedsMore,
+    /// It takes no more than 5000 rows of a batch.
+    LosesLarge,
+    /// It makes a row of a batch without rows.
+    AddsOfEmpty,
+    /// One that is dropped with rows in hand leaves them to the next.
+    LeavesBehind,
+}
+
+thread_local! {
+    /// What a stage has left behind.
+    static LEFT: Cell<Vec<i64>> = const { Cell::new(Vec::new()) };
 }
 
 /// Doubles its numbers, three of each, holding what one call may not emit; rejects nulls.
@@ -81,6 +93,13 @@ impl Triple {
 impl Transform for Triple {
     fn process(&mut self, batch: RecordBatch, out: &mut dyn Output) -> Result<()> {
         assert!(self.flaw != Flaw::PanicsOnEmpty || batch.num_rows() > 0, "no rows");
+        if self.flaw == Flaw::AddsOfEmpty && batch.num_rows() == 0 {
+            self.held.push(0);
+        }
+        let batch = match self.flaw {
+            Flaw::LosesLarge => batch.slice(0, batch.num_rows().min(5000)),
+            _ => batch,
+        };
         let numbers = batch.column(0).as_primitive::<Int64Type>();
         for (row, n) in numbers.iter().enumerate() {
             let n = match numbers.nulls() {
@@ -137,6 +156,14 @@ impl Transform for Triple {
     }
 }
 
+impl Drop for Triple {
+    fn drop(&mut self) {
+        if self.flaw == Flaw::LeavesBehind && !self.held.is_empty() {
+            LEFT.set(std::mem::take(&mut self.held));
+        }
+    }
+}
+
 impl Kind for Flaw {
     fn name(&self) -> &str {
         "triple"
@@ -168,7 +195,11 @@ impl Kind for Flaw {
     }
     fn build(&self, _: &Value, context: BuildContext) -> Result<Stage> {
         let restored = context.restored().value(1)?.unwrap_or_default();
-        let held = if *self == Flaw::IgnoresRestored { Vec::new() } else { restored };
+        let held = match self {
+            Flaw::IgnoresRestored => Vec::new(),
+            Flaw::LeavesBehind if !LEFT.take().is_empty() => vec![-1],
+            _ => restored,
+        };
         let output = Arc::clone(context.output());
         Ok(Stage::transform(Triple { flaw: *self, held, most: context.batch().rows, output }))
     }
@@ -178,16 +209,26 @@ fn run(flaw: Flaw) -> Result<Report, Failures> {
     let numbers: Vec<Value> = (0..40).map(|n| json!({ "n": (n % 7 != 3).then_some(n) })).collect();
     let whole = gristmill_testkit::table(&Value::Array(numbers)).map_err(|e| e.to_string());
     let input = whole.map(|whole| vec![whole.slice(0, 15), whole.slice(15, 25)]);
-    check(&flaw, &Value::Null, input.unwrap_or_default(), &Settings::new())
+    check(&flaw, &Value::Null, input.unwrap_or_default(), &Settings::new().large(8192))
 }
 
 #[test]
 fn a_sound_stage_passes() {
     let report = run(Flaw::None).unwrap();
     assert_eq!((report.rows, report.rejected), (34 * 3, 6));
-    for name in
-        ["plain", "splitting", "bounded", "snapshot", "restore", "layout", "workers", "narrow"]
-    {
+    for name in [
+        "plain",
+        "splitting",
+        "empty",
+        "large",
+        "bounded",
+        "snapshot",
+        "restore",
+        "layout",
+        "workers",
+        "narrow",
+        "cancelled",
+    ] {
         assert!(report.checks.contains(&name), "{name}");
     }
 }
@@ -212,6 +253,9 @@ fn every_flaw_is_found() {
         (Flaw::PanicsOnEmpty, "splitting", "`process` panicked: no rows"),
         (Flaw::NeverEnds, "plain", "stuck"),
         (Flaw::NeedsMore, "narrow", "panicked"),
+        (Flaw::LosesLarge, "large", "missing"),
+        (Flaw::AddsOfEmpty, "empty", "1 without rows, and not none"),
+        (Flaw::LeavesBehind, "cancelled", "another one after that"),
     ] {
         let failures = run(flaw).expect_err(&format!("{flaw:?}"));
         assert!(failures.has(check), "{flaw:?}: {failures}");
@@ -234,6 +278,114 @@ fn what_never_gets_ready_does_not_hang() {
     let mut stage = harness.build(&Flaw::NeverReady, &Value::Null, Some(&batch.schema())).unwrap();
     let error = stage.run_transform([batch]).unwrap_err();
     assert!(error.message().contains("stuck: after `ready`"), "{error}");
+}
+
+/// What is wrong with a source that counts, when it is stopped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stopped {
+    AtOnce,
+    /// It emits what it has in hand; nothing is wrong with that.
+    Later,
+    /// It emits a row of its own.
+    Adds,
+    /// It does not end.
+    Never,
+}
+
+struct Counts {
+    how: Stopped,
+    next: i64,
+    stopped: bool,
+}
+
+impl Source for Counts {
+    fn poll(&mut self, out: &mut dyn Output) -> Result<Next> {
+        match self.how {
+            Stopped::Adds if self.stopped => out.emit(rows!([{ "n": -1 }]))?,
+            Stopped::Never if self.stopped => return Ok(Next::Now),
+            _ => out.emit(rows!([{ "n": (self.next) }]))?,
+        }
+        self.next += 1;
+        Ok(if self.stopped || self.next > 30 { Next::Done } else { Next::Now })
+    }
+
+    fn stop(&mut self) -> Result<bool> {
+        self.stopped = true;
+        Ok(self.how != Stopped::AtOnce)
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        Snapshot::of(1, &self.next)
+    }
+}
+
+impl Kind for Stopped {
+    fn name(&self) -> &str {
+        "counts"
+    }
+    fn summary(&self) -> &str {
+        "Counts."
+    }
+    fn role(&self) -> Role {
+        Role::Source
+    }
+    fn example(&self) -> &str {
+        "type: counts"
+    }
+    fn input(&self) -> &str {
+        "none"
+    }
+    fn output(&self) -> &str {
+        "n"
+    }
+    fn options(&self) -> Value {
+        json!({})
+    }
+    fn plan(&self, _: &Value, _: Option<&SchemaRef>) -> Result<Planned> {
+        Ok(Planned::emits(rows!([{ "n": 1 }]).schema().as_ref().clone()).single("it counts"))
+    }
+    fn build(&self, _: &Value, context: BuildContext) -> Result<Stage> {
+        let next = context.restored().value(1)?.unwrap_or_default();
+        Ok(Stage::source(Counts { how: *self, next, stopped: false }))
+    }
+}
+
+#[test]
+fn a_source_that_is_stopped_ends_with_rows_of_its_own() {
+    let run = |how| check(&how, &Value::Null, Vec::new(), &Settings::new().ordered().seeds(4));
+    for how in [Stopped::AtOnce, Stopped::Later] {
+        assert!(run(how).unwrap().checks.contains(&"cancelled"));
+    }
+    for (how, text) in
+        [(Stopped::Adds, "is another than in the whole run"), (Stopped::Never, "stuck")]
+    {
+        let failures = run(how).expect_err(&format!("{how:?}"));
+        assert!(failures.has("cancelled"), "{how:?}: {failures}");
+        assert!(failures.to_string().contains(text), "{how:?}: {failures}");
+    }
+}
+
+/// A stage that hangs or ends the process can be told by what was begun last.
+#[test]
+fn each_run_is_named_before_it_begins() {
+    let begun = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let told = begun.clone();
+    let watch = move |check: &str, how: &str| told.borrow_mut().push(format!("{check}: {how}"));
+    let input = vec![rows!([{ "n": 1 }, { "n": null }])];
+    let settings = Settings::new().seeds(2).large(10).watch(watch);
+    check(&Flaw::None, &Value::Null, input, &settings).unwrap();
+    let begun = begun.borrow();
+    for run in [
+        "plain: as it is",
+        "splitting: cut with seed 1",
+        "empty: no batch",
+        "large: 10 rows",
+        "restore: seed 1",
+        "layout: slices of larger columns",
+        "workers: 3 of them",
+    ] {
+        assert!(begun.iter().any(|named| named == run), "{run}: {begun:?}");
+    }
 }
 
 /// Emits a number each second.

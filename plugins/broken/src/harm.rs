@@ -25,6 +25,8 @@ pub(crate) enum Harm {
     Panic,
     /// Asks for more memory than there is.
     Memory,
+    /// Keeps 16 MiB for ever, and goes on.
+    Leak,
     /// Never comes back.
     Hang,
     /// Uses up processor time.
@@ -57,8 +59,8 @@ impl Harm {
                     std::hint::black_box(&held);
                 }
             }
-            // As a file that never has anything to read; it costs no processor time.
-            // Waits for what never comes.
+            Self::Leak => std::mem::forget(std::hint::black_box(vec![1_u8; 16 << 20])),
+            // Waits for what never comes, which costs no processor time.
             Self::Hang => {
                 if let Ok((mut from, _to)) = std::io::pipe() {
                     let _ = from.read(&mut [0]);

@@ -13,10 +13,8 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::parse::{Parser, string_to_datetime};
 use arrow_schema::SchemaRef;
 use gristmill_stage::Result;
-use gristmill_stage::option::ColumnType;
+use gristmill_stage::option::{ColumnType, Columns};
 use serde_json::value::RawValue;
-
-use crate::options::Columns;
 
 /// What became of some lines.
 pub(crate) struct Read {

@@ -1,15 +1,13 @@
 //! The options of `command`.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use gristmill_stage::option::{ByteSize, ColumnType, Time};
+use arrow_schema::{DataType, Field, Schema};
+use gristmill_stage::option::{ByteSize, ColumnType, Columns, Time};
 use gristmill_stage::{Error, Result};
-use schemars::{JsonSchema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Options of `command`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -83,49 +81,4 @@ fn kind_of(data_type: &DataType) -> Option<ColumnType> {
         own if *own == ColumnType::Timestamp.data_type() => ColumnType::Timestamp,
         _ => return None,
     })
-}
-
-/// Columns with their types, in the order in which they were written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Columns(pub(crate) Vec<(String, ColumnType)>);
-
-impl Columns {
-    /// The schema: a column each, all of which may be null.
-    pub(crate) fn schema(&self) -> SchemaRef {
-        let field = |(name, kind): &(String, ColumnType)| Field::new(name, kind.data_type(), true);
-        Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Columns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Columns;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("columns with their types, `{ name: string, price: float64 }`")
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
-                let mut columns = Vec::new();
-                while let Some(column) = map.next_entry()? {
-                    columns.push(column);
-                }
-                Ok(Columns(columns))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-impl JsonSchema for Columns {
-    fn schema_name() -> Cow<'static, str> {
-        "Columns".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> schemars::Schema {
-        let kind = generator.subschema_for::<ColumnType>();
-        json_schema!({ "type": "object", "additionalProperties": kind })
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
+use gristmill_stage::option::Columns;
 use gristmill_stage::{
     BatchTarget, BuildContext, Cause, Clock, Error, Output, Planned, Result, Role, Snapshot, Stage,
     StageSpec, Transform, json,
@@ -15,7 +16,7 @@ use gristmill_stage::{
 use crate::exchange::{Bounds, exchange};
 use crate::find::find;
 use crate::lines::{read, rejected};
-use crate::options::{Columns, CommandOptions};
+use crate::options::CommandOptions;
 
 /// The kind `command`.
 #[derive(Debug, Clone, Copy)]

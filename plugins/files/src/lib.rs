@@ -40,7 +40,7 @@ mod written;
 use gristmill_stage::Registry;
 
 pub use compression::Compression;
-pub use format::{Columns, Format};
+pub use format::Format;
 pub use lookup::{Duplicates, Lookup, LookupOptions, Missing, Pairs};
 pub use options::ReadOptions;
 pub use read::Read;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use gristmill_stage::option::ByteSize;
+use gristmill_stage::option::{ByteSize, Columns};
 use gristmill_stage::{Error, Lineage, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::compression::{Compression, decoded_at};
 use crate::current::{Current, Header, Position, failed, open_at, regular, unnamed};
 use crate::decode::{Csv, Decoder, Jsonl, values};
-use crate::format::{Columns, Format, is_database};
+use crate::format::{Format, is_database};
 use crate::paths::{Input, Paths};
 use crate::pipe::{Pipe, Waiting};
 use crate::quotes::Quotes;

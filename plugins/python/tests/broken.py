@@ -26,6 +26,10 @@ def lie(*_: Any) -> Any:
     return pa.record_batch({"other": pa.array(["x"]), "more": pa.array([1.5])}).serialize()
 
 
+#: What is never let go of.
+kept: list[bytes] = []
+
+
 def harm(how: str) -> None:
     if how == "raise":
         raise ValueError("this row is too much")
@@ -47,6 +51,8 @@ def harm(how: str) -> None:
         channel.BatchWriter.write = lie  # type: ignore[method-assign]
     if how == "fail":
         raise gristmill.StageError("it has had enough", kind="io", help="less of it")
+    if how == "leak":
+        kept.append(b"x" * (16 << 20))
     if how == "memory":
         raise MemoryError("too much")
 
@@ -54,7 +60,7 @@ def harm(how: str) -> None:
 @gristmill.rows("broken")
 def broken(row: dict, options: Options) -> dict:
     """Hands rows on, and misbehaves at one of them."""
-    if row["n"] == options.at:
+    if row["n"] == options.at or options.how == "leak":
         harm(options.how)
     return row
 
@@ -138,6 +144,12 @@ class Total(gristmill.Stage[SumOptions]):
 def explode(row: dict) -> Iterator[dict]:
     """A great many rows of each."""
     return ({"n": row["n"], "i": i} for i in range(20_000))
+
+
+@gristmill.rows("some", output={"n": "int64", "i": "int64"})
+def some(row: dict) -> Iterator[dict]:
+    """Thirty rows of each."""
+    return ({"n": row["n"], "i": i} for i in range(30))
 
 
 @gristmill.tables("same_tables")

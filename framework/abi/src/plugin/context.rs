@@ -25,10 +25,10 @@ pub(super) struct Surroundings {
 ///
 /// # Safety
 /// The host's table must be there, with all that it points to.
-pub(super) unsafe fn context(told: &Context) -> Result<(BuildContext, Surroundings)> {
+pub(super) unsafe fn build_context(told: &Context) -> Result<(BuildContext, Surroundings)> {
     let surroundings = Surroundings::default();
     // SAFETY: by the contract of this function.
-    let host = Arc::new(unsafe { HostHandle::new(told.host) });
+    let host = Arc::new(unsafe { HostHandle::new(told.host) }?);
     let empty = || -> SchemaRef { Arc::new(Schema::empty()) };
     // SAFETY: by the contract of this function.
     let (input, output, restored, stage) = unsafe {

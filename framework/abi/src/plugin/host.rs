@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::task::Wake;
 use std::time::{Duration, SystemTime};
 
-use gristmill_stage::Clock;
+use gristmill_stage::{Clock, Result};
 
+use super::told;
 use crate::Host;
 use crate::text::{Text, Writer};
 
-/// The host's table, kept alive.
+/// The host's table, as far as it goes; what it leads to is kept alive.
 #[derive(Debug)]
-pub(super) struct HostHandle(*const Host);
+pub(super) struct HostHandle(Host);
 
 // SAFETY: the host takes calls from any thread.
 unsafe impl Send for HostHandle {}
@@ -23,20 +24,17 @@ impl HostHandle {
     ///
     /// # Safety
     /// The table must be there now.
-    pub(super) unsafe fn new(host: *const Host) -> Self {
+    pub(super) unsafe fn new(host: *const Host) -> Result<Self> {
         // SAFETY: by the contract of this function.
-        unsafe { ((*host).retain)((*host).handle) };
-        Self(host)
-    }
-
-    fn table(&self) -> &Host {
-        // SAFETY: it was retained, and is released when this is dropped.
-        unsafe { &*self.0 }
+        let host = unsafe { told(host) }?;
+        // SAFETY: as above.
+        unsafe { (host.retain)(host.handle) };
+        Ok(Self(host))
     }
 
     /// The text without secrets.
     pub(super) fn redact(&self, text: &str) -> String {
-        let Host { redact, handle, .. } = self.table();
+        let Host { redact, handle, .. } = &self.0;
         // SAFETY: the host is there, and text and writer live until the call returns.
         let bytes = Writer::collect(|writer| unsafe { redact(*handle, Text::new(text), writer) });
         String::from_utf8_lossy(&bytes).into_owned()
@@ -45,22 +43,21 @@ impl HostHandle {
 
 impl Drop for HostHandle {
     fn drop(&mut self) {
-        let Host { release, handle, .. } = self.table();
-        let (release, handle) = (*release, *handle);
-        // SAFETY: nothing uses the table after this.
-        unsafe { release(handle) };
+        let Host { release, handle, .. } = &self.0;
+        // SAFETY: it was retained, and nothing uses it after this.
+        unsafe { release(*handle) };
     }
 }
 
 impl Clock for HostHandle {
     fn now(&self) -> Duration {
-        let Host { now, handle, .. } = self.table();
+        let Host { now, handle, .. } = &self.0;
         // SAFETY: the host is there.
         Duration::from_nanos(unsafe { now(*handle) })
     }
 
     fn wall(&self) -> SystemTime {
-        let Host { wall, handle, .. } = self.table();
+        let Host { wall, handle, .. } = &self.0;
         // SAFETY: the host is there.
         let nanos = unsafe { wall(*handle) };
         let since = Duration::from_nanos(nanos.unsigned_abs());
@@ -78,7 +75,7 @@ impl Wake for HostHandle {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let Host { wake, handle, .. } = self.table();
+        let Host { wake, handle, .. } = &self.0;
         // SAFETY: the host is there.
         unsafe { wake(*handle) };
     }

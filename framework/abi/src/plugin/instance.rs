@@ -10,7 +10,7 @@ use gristmill_stage::{Error, Next as When, Result, Source, Stage, Transform};
 use super::answer;
 use super::context::Surroundings;
 use super::output::HostOutput;
-use super::panicked;
+use super::{panicked, told};
 use crate::batch::import_batch;
 use crate::failure::FailureBuffer;
 use crate::snapshot::export_snapshot;
@@ -59,8 +59,8 @@ impl Instance {
         self.sound()?;
         let Self { stage, input, output, failure, .. } = self;
         // SAFETY: by the contract of this function.
-        let table = unsafe { &*out };
-        call(stage, input, &mut HostOutput { table, output, input, failure })
+        let table = unsafe { told(out) }?;
+        call(stage, input, &mut HostOutput { table: &table, output, input, failure })
     }
 
     fn sound(&self) -> Result<()> {
@@ -232,7 +232,7 @@ pub(super) unsafe extern "C" fn snapshot(
             Stage::Transform(transform) => transform.snapshot()?,
         };
         // SAFETY: the host hands over a writer for this call.
-        unsafe { export_snapshot(&snapshot, &*state) }
+        unsafe { export_snapshot(&snapshot, &told(state)?) }
     };
     // SAFETY: the host hands over a failure for this call.
     unsafe { answer(failure, call) }

@@ -8,9 +8,9 @@ use gristmill_stage::arrow_schema::SchemaRef;
 use gristmill_stage::{Error, Kind as _, Planned, Result, Role, StageSpec, Typed};
 use serde_json::Value;
 
-use super::answer;
-use super::context::context;
+use super::context::build_context;
 use super::instance::{self, Instance};
+use super::{answer, told};
 use crate::batch::{export_schema, import_schema};
 use crate::details::Details;
 use crate::plain::plain_schema;
@@ -81,7 +81,7 @@ unsafe extern "C" fn plan<S: StageSpec>(
 ) -> i32 {
     let call = || {
         // SAFETY: the host hands over tables that live as long as the call.
-        let (options, input, taker) = unsafe { (read(options)?, schema(input)?, &*plan) };
+        let (options, input, taker) = unsafe { (read(options)?, schema(input)?, told(plan)?) };
         let mut planned = Typed::<S>::new().plan(&options, input.as_ref())?;
         if let Some(plain) = plain_schema(&planned.output)? {
             planned.output = plain;
@@ -106,15 +106,15 @@ fn details(planned: Planned) -> Result<String> {
 
 unsafe extern "C" fn open<S: StageSpec>(
     options: *const Options,
-    told: *const Context,
+    context: *const Context,
     stage: *mut *mut c_void,
     failure: *mut Failure,
 ) -> i32 {
     let call = || {
         // SAFETY: the host hands over tables that live as long as the call.
-        let (options, told) = unsafe { (read(options)?, &*told) };
+        let (options, context) = unsafe { (read(options)?, told(context)?) };
         // SAFETY: as above.
-        let (context, surroundings) = unsafe { context(told)? };
+        let (context, surroundings) = unsafe { build_context(&context)? };
         let schemas = (Arc::clone(context.input()), Arc::clone(context.output()));
         let built = Typed::<S>::new().build(&options, context)?;
         let instance = Box::new(Instance::new(built, schemas, surroundings));
@@ -129,7 +129,7 @@ unsafe extern "C" fn open<S: StageSpec>(
 /// The options as JSON.
 unsafe fn read(options: *const Options) -> Result<Value> {
     // SAFETY: the host hands over options that live as long as the call.
-    let json = unsafe { (*options).json.get() }.unwrap_or_default();
+    let json = unsafe { told(options)?.json.get() }.unwrap_or_default();
     serde_json::from_str(json).map_err(|e| Error::internal(format!("the options are no JSON: {e}")))
 }
 

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use gristmill_stage::{Error, ErrorKind, Result};
 
 use crate::text::Text;
-use crate::{FAILED, Failure, Kind, MAGIC, MAJOR, MINOR, OK, Plugin};
+use crate::{FAILED, Failure, Grows, Kind, MAGIC, MAJOR, MINOR, OK, Plugin, read_table};
 
 pub use kind::kind;
 
@@ -39,11 +39,22 @@ pub const fn table(kinds: &'static [&'static Kind], software: &'static str) -> P
 unsafe fn answer(failure: *mut Failure, call: impl FnOnce() -> Result<()>) -> i32 {
     let Err(error) = guarded(call) else { return OK };
     // SAFETY: by the contract of this function.
-    if let Some(failure) = unsafe { failure.as_mut() } {
-        // SAFETY: as above.
-        unsafe { failure.put(&error) };
-    }
+    unsafe { Failure::put(failure, &error) };
     FAILED
+}
+
+/// What a host has handed over, as far as it goes.
+///
+/// # Safety
+/// It must be null, or a table of a call that is going on.
+unsafe fn told<T: Grows>(table: *const T) -> Result<T> {
+    let short =
+        |size| format!("the host has handed over a table of {size} bytes, which is too short");
+    if table.is_null() {
+        return Err(Error::internal("the host has not handed over a table that it must"));
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { read_table(table) }.map_err(|size| Error::internal(short(size)))
 }
 
 /// Makes an error of a panic.

@@ -28,7 +28,7 @@ pub fn check(args: &Check) -> Exit {
     for file in &args.files {
         let read = Source::read(file).inspect(|source| sources.push(source.clone()));
         let loaded = read.and_then(|source| {
-            let registry = kinds.of(&source, &variables)?;
+            let registry = kinds.for_check(&source, &variables)?;
             load(&source, &variables, &registry)
         });
         match loaded {

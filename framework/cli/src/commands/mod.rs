@@ -43,7 +43,7 @@ fn plan(file: &str, set: &Set, search: &Search) -> Result<Loaded, Exit> {
     };
     let source = Source::read(file).map_err(wrong)?;
     let variables = variables(&set.set);
-    let registry = Kinds::new(&search.folders).of(&source, &variables).map_err(wrong)?;
+    let registry = Kinds::new(&search.folders).for_check(&source, &variables).map_err(wrong)?;
     let loaded = load(&source, &variables, &registry).map_err(wrong);
     let used = used(&variables, std::slice::from_ref(&source));
     let plan = loaded?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::args::{Lang, New, NewPipeline, NewPlugin, Template};
 use crate::exit::Exit;
+use crate::kinds;
 use crate::say::say;
 
 /// A file of a template: its path in the new folder, and its text.
@@ -58,6 +59,7 @@ pub fn new(args: &New) -> Exit {
 
 fn plugin(args: &NewPlugin) -> Result<String, String> {
     let name = stem(&args.path)?;
+    free(&name, args.lang)?;
     let crate_name = name.replace('-', "_");
     let abi = match args.lang {
         Lang::Rust => dependencies(),
@@ -124,6 +126,42 @@ fn stem(path: &Path) -> Result<String, String> {
         false => Err(format!(
             "`{name}` cannot name it\n  = help: take letters from a to z, digits, `-` and `_`"
         )),
+    }
+}
+
+/// Words of Rust, those that are reserved among them.
+const KEYWORDS: &str = "as async await break const continue crate dyn else enum extern false fn for gen if impl in let \
+    loop match mod move mut pub ref return self static struct super trait true type unsafe use where while \
+    abstract become box do final macro override priv try typeof unsized virtual yield";
+/// Crates that every crate has.
+const STANDARD: &str = "std core alloc proc_macro test";
+/// Crates that the template uses.
+const USED: &str = "gristmill_abi gristmill_stage gristmill_testkit serde serde_json";
+
+/// That no other has the name already, whom the build or a pipeline would take for this one.
+fn free(name: &str, lang: Lang) -> Result<(), String> {
+    let taken = |text: String, other: &str| {
+        Err(format!("{text}\n  = help: take another name, such as `{other}`"))
+    };
+    if kinds::built_in().get(name).is_some() {
+        let text = format!(
+            "there is a built-in kind `{name}`, and a pipeline could not tell the two apart"
+        );
+        return taken(text, &format!("my-{name}"));
+    }
+    let (crate_name, other) = (name.replace('-', "_"), format!("{name}-rows"));
+    let is_in = |words: &str| words.split_whitespace().any(|word| word == crate_name);
+    match lang {
+        Lang::Rust if is_in(KEYWORDS) => {
+            taken(format!("`{name}` is a word of Rust, so no crate can be named so"), &other)
+        }
+        Lang::Rust if is_in(STANDARD) => {
+            taken(format!("`{name}` is a crate of Rust itself"), &other)
+        }
+        Lang::Rust if is_in(USED) => {
+            taken(format!("`{name}` is a crate that the plugin uses"), &other)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -21,6 +21,9 @@
 
 static void options_schema(const struct GristmillWriter *out) {
   static const struct GristmillText schema = GRISTMILL_TEXT(SCHEMA);
+#ifdef ENDLESS_SCHEMA
+  for (int i = 0; i < (1 << 22); i++) out->write(out->handle, schema);
+#endif
   out->write(out->handle, schema);
 }
 
@@ -39,6 +42,12 @@ static int32_t plan(const struct GristmillOptions *options, const struct ArrowSc
 #endif
 #ifdef PLAN_VIEW
   static const struct GristmillText name = GRISTMILL_TEXT("x"), format = GRISTMILL_TEXT("vu");
+  plan->column(plan->handle, name, format, 1);
+#endif
+#ifdef PLAN_LONG_NAME
+  static char much[5000];
+  memset(much, 'x', sizeof much);
+  static const struct GristmillText name = {much, sizeof much}, format = GRISTMILL_TEXT("l");
   plan->column(plan->handle, name, format, 1);
 #endif
 #ifdef PLAN_TWICE
@@ -100,6 +109,13 @@ static int32_t process(void *state, struct ArrowArray *batch, const struct Grist
 #endif
   }
 #endif
+#ifdef BAD_TEXT
+  /* Bytes that are no text, in every column of texts. */
+  static char bad[1 << 16];
+  memset(bad, 0xff, sizeof bad);
+  for (int64_t i = 0; i < batch->n_children; i++)
+    if (batch->children[i]->n_buffers == 3) batch->children[i]->buffers[2] = bad;
+#endif
 #ifdef FEWER_COLUMNS
   batch->n_children -= 1;
 #endif
@@ -129,6 +145,12 @@ static int32_t process(void *state, struct ArrowArray *batch, const struct Grist
 #endif
 #ifdef REJECTS
   static const struct GristmillText reason = GRISTMILL_TEXT("not today");
+  return out->reject(out->handle, batch, NULL, reason, failure);
+#endif
+#ifdef REJECTS_AT_LENGTH
+  static char why[1 << 20];
+  memset(why, 'x', sizeof why);
+  static const struct GristmillText reason = {why, sizeof why};
   return out->reject(out->handle, batch, NULL, reason, failure);
 #endif
 #ifdef SWALLOWS_THE_ERROR

@@ -60,6 +60,11 @@ impl DeathClass {
     }
 }
 
+/// How a process came to its end, as the end of a sentence.
+pub fn how_it_ended(status: ExitStatus) -> String {
+    Death::of(status).text
+}
+
 /// A death, in words and as a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Death {

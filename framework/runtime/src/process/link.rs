@@ -240,9 +240,8 @@ impl Link {
             Message::Heartbeat(beat) => {
                 let call = Duration::from_nanos(beat.call);
                 self.vitals.beat(&beat);
-                if self.timeout.is_some_and(|timeout| call > timeout) {
-                    let text =
-                        format!("one call of the stage took longer than {} s", call.as_secs());
+                if let Some(timeout) = self.timeout.filter(|timeout| call > *timeout) {
+                    let text = format!("one call of the stage took longer than {timeout:?}");
                     return Err(Ended::Dead(Some(Death::new(DeathClass::Hung, text))));
                 }
             }
@@ -270,7 +269,7 @@ impl Link {
 }
 
 /// What a frame takes of its sender's credit.
-fn credit(frame: &Frame) -> u64 {
+pub(super) fn credit(frame: &Frame) -> u64 {
     if frame.kind.costs_credit() {
         (frame.payload.len() + gristmill_wire::HEADER) as u64
     } else {

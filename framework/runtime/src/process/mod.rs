@@ -12,6 +12,7 @@ mod child;
 mod command;
 mod death;
 mod desk;
+mod in_step;
 mod ledger;
 mod link;
 mod place;
@@ -22,16 +23,18 @@ mod remote;
 mod serve;
 mod stderr;
 mod vitals;
+mod waiting;
 
 use std::sync::Arc;
 
 use gristmill_config::StagePlan;
-use gristmill_stage::{BuildContext, Clock, Error, Kind, Redact, Result, Stage};
+use gristmill_stage::{BuildContext, Clock, Error, Kind, Redact, Result, Role, Stage};
 use gristmill_wire::{BatchSize, Limits, Open};
 use tokio::runtime::Handle;
 
 pub use command::WorkerCommand;
-pub use death::DeathClass;
+pub use death::{DeathClass, how_it_ended};
+pub use in_step::in_step;
 pub use plugin::{find_program_kind, program_kinds};
 pub(crate) use proc::{Program, delayed, machine, thread_cpu};
 pub use serve::{worker, worker_with};
@@ -59,26 +62,16 @@ pub(crate) fn build(
     // Half of what is kept for a child is what it is given, half is what it puts out.
     let half = plan.kept_bytes() / 2;
     let limits = Limits { credit: half.max(1 << 20), ..Limits::default() };
+    let own_name = plan.program.as_ref().map_or(&plan.kind, |program| &program.kind);
     let open = Open {
-        stage: plan.name.clone(),
-        kind: plan.program.as_ref().map_or(&plan.kind, |program| &program.kind).clone(),
         options: plan.options.clone(),
-        role: plan.role,
-        instance: context.instance(),
-        instances: context.instances(),
-        ordered: context.ordered(),
         ports: plan.ports.len(),
-        batch: BatchSize { rows: context.batch().rows, bytes: context.batch().bytes },
-        clock: 0,
-        origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
-        hints: context.hints().to_vec(),
         // A program knows its own kinds.
         provider: match plan.program {
             None => kind.provider().map(|provider| provider.data.clone()),
             Some(_) => None,
         },
-        heartbeat: link::BEAT.as_secs_f64(),
-        restored: None,
+        ..opening(context, &plan.name, own_name, plan.role)
     };
     let clock: Arc<dyn Clock> = context.clock().clone();
     let name = (plan.name.as_str().into(), context.instance());
@@ -100,7 +93,28 @@ pub(crate) fn build(
     };
     let remote = Remote::start(spec, desk, runtime)?;
     Ok(match plan.role {
-        gristmill_stage::Role::Source => Stage::source(remote),
-        gristmill_stage::Role::Transform | gristmill_stage::Role::Sink => Stage::transform(remote),
+        Role::Source => Stage::source(remote),
+        Role::Transform | Role::Sink => Stage::transform(remote),
     })
+}
+
+/// What a child is told to open, but for what is special to the stage.
+fn opening(context: &BuildContext, stage: &str, kind: &str, role: Role) -> Open {
+    Open {
+        stage: stage.to_owned(),
+        kind: kind.to_owned(),
+        options: serde_json::Value::Null,
+        role,
+        instance: context.instance(),
+        instances: context.instances(),
+        ordered: context.ordered(),
+        ports: 0,
+        batch: BatchSize { rows: context.batch().rows, bytes: context.batch().bytes },
+        clock: 0,
+        origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
+        hints: context.hints().to_vec(),
+        provider: None,
+        heartbeat: link::BEAT.as_secs_f64(),
+        restored: None,
+    }
 }

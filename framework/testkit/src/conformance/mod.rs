@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `plain` | the input as it is; the schema must be as planned |
 //! | `splitting` | the input whole, in single rows, with empty batches in between, cut at random; sources: batches of other sizes |
+//! | `empty` | no batch at all, and empty ones alone |
+//! | `large` | batches of thousands of rows, where [`Settings::large`] asks for it |
 //! | `bounded` | a small target for batches: no call may emit much more than that |
 //! | `snapshot` | two snapshots after every call, and the stage goes on; either must lead to the same rows |
 //! | `restore` | a snapshot at random places, the stage is dropped, another goes on from it |
@@ -14,6 +16,7 @@
 //! | `strings` | text columns as large texts, views and dictionaries; may be refused, with an error |
 //! | `workers` | two and three workers instead of one, where the plan allows it |
 //! | `narrow` | columns that nobody wants are left out, as far as its lineage says that it can do without |
+//! | `cancelled` | the stage is dropped in the middle, and then another is as good as new; a source is stopped: it ends, and what came out is part of all |
 //! | `accounting` | rows in = rows out + rejected, where the kind makes one row of one |
 //!
 //! All that is random follows from a seed that is named in the failure, so a failure comes again.
@@ -22,7 +25,9 @@ mod deal;
 mod dice;
 mod inputs;
 pub(crate) mod narrow;
+mod rough;
 mod run;
+mod seen;
 mod settings;
 
 use std::fmt;
@@ -36,7 +41,8 @@ use serde_json::Value;
 use crate::conformance::dice::Dice;
 use crate::conformance::inputs::Layout;
 use crate::conformance::narrow::Narrow;
-use crate::conformance::run::{Runner, Seen};
+use crate::conformance::run::Runner;
+use crate::conformance::seen::Seen;
 pub use crate::conformance::settings::Settings;
 
 /// What was checked, when nothing was found wrong.
@@ -106,6 +112,8 @@ pub fn check(
     if let Some(plain) = checks.plain() {
         checks.accounting(&plain);
         checks.splitting(&plain);
+        checks.empty();
+        checks.large(&plain);
         checks.bounded(&plain);
         checks.snapshots(&plain);
         if !source {
@@ -113,6 +121,7 @@ pub fn check(
         }
         checks.workers(&plain);
         checks.narrow(&plain);
+        checks.cancelled(&plain);
     }
     let Checks { report, failures, .. } = checks;
     if failures.is_empty() {
@@ -137,14 +146,32 @@ impl Checks<'_> {
     }
 
     /// Notes the result of one run of a check: it must show what the plain run did.
-    fn compare(&mut self, check: &'static str, how: &str, plain: &Seen, run: Result<Seen, Error>) {
-        if !self.report.checks.contains(&check) {
-            self.report.checks.push(check);
-        }
+    fn compare(
+        &mut self,
+        check: &'static str,
+        how: &str,
+        plain: &Seen,
+        run: impl FnOnce(&Runner<'_>) -> Result<Seen, Error>,
+    ) {
+        let run = self.begin(check, how, run);
         let result = run.map_err(|e| e.to_string()).and_then(|seen| seen.same_as(plain));
         if let Err(text) = result {
             self.fail(check, format!("{how}: {text}"));
         }
+    }
+
+    /// Makes one run of a check.
+    fn begin<T>(
+        &mut self,
+        check: &'static str,
+        how: &str,
+        run: impl FnOnce(&Runner<'_>) -> T,
+    ) -> T {
+        if !self.report.checks.contains(&check) {
+            self.report.checks.push(check);
+        }
+        self.runner.settings.begin(check, how);
+        run(&self.runner)
     }
 
     fn target(&self) -> BatchTarget {
@@ -152,8 +179,8 @@ impl Checks<'_> {
     }
 
     fn plain(&mut self) -> Option<Seen> {
-        self.report.checks.push("plain");
-        let run = self.runner.run(self.input.clone(), self.target());
+        let (input, target) = (self.input.clone(), self.target());
+        let run = self.begin("plain", "as it is", |runner| runner.run(input, target));
         match run.and_then(|seen| seen.clean().map(|()| seen)) {
             Ok(seen) => {
                 self.report.rows = seen.rows.len();
@@ -183,8 +210,9 @@ impl Checks<'_> {
         if self.runner.schema.is_none() {
             for rows in [1, 7, 64, 1000] {
                 let target = BatchTarget { rows, ..self.target() };
-                let run = self.runner.run(Vec::new(), target);
-                self.compare("splitting", &format!("batches of {rows} rows"), plain, run);
+                self.compare("splitting", &format!("batches of {rows} rows"), plain, |runner| {
+                    runner.run(Vec::new(), target)
+                });
             }
             return;
         }
@@ -200,8 +228,8 @@ impl Checks<'_> {
             ways.push((format!("cut with seed {seed}"), inputs::cut(&whole, &mut Dice::new(seed))));
         }
         for (how, batches) in ways {
-            let run = self.runner.run(batches, self.target());
-            self.compare("splitting", &how, plain, run);
+            let target = self.target();
+            self.compare("splitting", &how, plain, |runner| runner.run(batches, target));
         }
     }
 
@@ -211,8 +239,10 @@ impl Checks<'_> {
             None => Vec::new(),
         };
         for rows in [1, 16] {
-            let run = self.runner.run(batches.clone(), BatchTarget { rows, ..self.target() });
-            self.compare("bounded", &format!("target of {rows} rows"), plain, run);
+            let target = BatchTarget { rows, ..self.target() };
+            self.compare("bounded", &format!("target of {rows} rows"), plain, |runner| {
+                runner.run(batches.clone(), target)
+            });
         }
     }
 
@@ -223,11 +253,13 @@ impl Checks<'_> {
             let target = BatchTarget { rows: 1 + dice.below(16), ..self.target() };
             let whole = self.whole("restore");
             let batches = whole.map_or(Vec::new(), |whole| inputs::cut(&whole, &mut dice));
-            let run = self.runner.snapshotting(batches.clone(), target);
-            self.compare("snapshot", &format!("after every call, seed {seed}"), plain, run);
+            self.compare("snapshot", &format!("after every call, seed {seed}"), plain, |runner| {
+                runner.snapshotting(batches.clone(), target)
+            });
             if self.runner.settings.no_restore.is_none() {
-                let run = self.runner.restarting(batches, target, &mut dice);
-                self.compare("restore", &format!("seed {seed}"), plain, run);
+                self.compare("restore", &format!("seed {seed}"), plain, |runner| {
+                    runner.restarting(batches, target, &mut dice)
+                });
             }
         }
         if let Some(why) = &self.runner.settings.no_restore {
@@ -239,10 +271,11 @@ impl Checks<'_> {
         let Some(whole) = self.whole("layout") else {
             return;
         };
-        let run = inputs::padded(&whole)
-            .map_err(Error::from)
-            .and_then(|batch| self.runner.run(vec![batch], self.target()));
-        self.compare("layout", "slices of larger columns", plain, run);
+        let target = self.target();
+        self.compare("layout", "slices of larger columns", plain, |runner| {
+            let batch = inputs::padded(&whole)?;
+            runner.run(vec![batch], target)
+        });
         for layout in Layout::ALL {
             let batch = match inputs::strings(&whole, layout) {
                 Ok(Some(batch)) => batch,
@@ -253,13 +286,14 @@ impl Checks<'_> {
                 }
             };
             let runner = Runner { schema: Some(batch.schema()), ..self.runner.clone() };
-            match runner.run(vec![batch], self.target()) {
+            self.runner.settings.begin("strings", &format!("{layout:?}"));
+            match runner.run(vec![batch], target) {
                 Err(e) if e.kind() != ErrorKind::Panic => {
                     self.report.notes.push(format!("{layout:?} is refused: {e}"));
                 }
                 run => {
                     // Rejected rows show the layout they came in, and JSON does not show layouts.
-                    self.compare("strings", &format!("{layout:?}"), plain, run);
+                    self.compare("strings", &format!("{layout:?}"), plain, |_| run);
                 }
             }
         }
@@ -270,6 +304,7 @@ impl Checks<'_> {
             return;
         }
         for workers in [2, 3] {
+            self.runner.settings.begin("workers", &format!("{workers} of them"));
             match self.runner.workers(&self.input, self.target(), workers) {
                 Ok(None) => {
                     self.report.notes.push("it can have one worker only".to_owned());
@@ -278,7 +313,7 @@ impl Checks<'_> {
                 Ok(Some(seen)) => {
                     // Several workers have no order between them.
                     let seen = Seen { ordered: false, ..seen };
-                    self.compare("workers", &format!("{workers} of them"), plain, Ok(seen));
+                    self.compare("workers", &format!("{workers} of them"), plain, |_| Ok(seen));
                 }
                 Err(e) => self.fail("workers", format!("{workers} of them: {e}")),
             }
@@ -297,15 +332,17 @@ impl Checks<'_> {
             let how = format!("of {:?}", narrow.wanted);
             let full = Runner { shown: Some(narrow), ..self.runner.clone() };
             let narrowed = Runner { narrowed: true, ..full.clone() };
-            let expected = match full.run(self.input.clone(), self.target()) {
+            let (input, target) = (self.input.clone(), self.target());
+            self.runner.settings.begin("narrow", &format!("{how}, at its full width"));
+            let expected = match full.run(input.clone(), target) {
                 Ok(seen) => seen,
                 Err(e) => return self.fail("narrow", format!("{how}: {e}")),
             };
-            let run = narrowed.run(self.input.clone(), self.target());
+            let run = |_: &Runner<'_>| narrowed.run(input.clone(), target);
             self.compare("narrow", &how, &expected, run);
             if self.runner.settings.no_restore.is_none() {
                 let mut dice = Dice::new(seed as u64);
-                let run = narrowed.restarting(self.input.clone(), self.target(), &mut dice);
+                let run = |_: &Runner<'_>| narrowed.restarting(input, target, &mut dice);
                 self.compare("narrow", &format!("{how}, with restarts"), &expected, run);
             }
         }

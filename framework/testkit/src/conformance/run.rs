@@ -10,9 +10,10 @@ use crate::conformance::Settings;
 use crate::conformance::deal::{in_turn, shares};
 use crate::conformance::dice::Dice;
 use crate::conformance::narrow::{Narrow, project};
+use crate::conformance::seen::{Seen, texts};
 use crate::driven::{Driven, unpanicked};
 use crate::harness::Harness;
-use crate::table::{differ, json_rows};
+use crate::table::json_rows;
 
 /// Polls after which a source is taken to have no end.
 const MOST_CALLS: usize = 1_000_000;
@@ -29,14 +30,6 @@ pub(crate) struct Runner<'a> {
     pub(crate) shown: Option<Narrow>,
     /// Whether the stage gets and emits no more than that.
     pub(crate) narrowed: bool,
-}
-
-/// What a run showed.
-pub(crate) struct Seen {
-    pub(crate) rows: Vec<String>,
-    pub(crate) rejected: Vec<String>,
-    pub(crate) violations: Vec<String>,
-    pub(crate) ordered: bool,
 }
 
 impl Runner<'_> {
@@ -144,6 +137,45 @@ impl Runner<'_> {
         Ok(restored)
     }
 
+    /// A run that ends in the middle: the stage is dropped after so many calls.
+    pub(crate) fn broken_off(
+        &self,
+        batches: Vec<RecordBatch>,
+        target: BatchTarget,
+        calls: usize,
+    ) -> Result<()> {
+        let mut stage = self.build(&self.harness(target)?)?;
+        let mut steps = self.steps(batches)?;
+        for _ in 0..calls {
+            if !steps.next(&mut stage)? {
+                break;
+            }
+        }
+        let dropped = unpanicked("drop", || {
+            drop(stage);
+            Ok(())
+        });
+        // What it has published all the same is not to be there when the next one begins.
+        if let Some(effect) = &self.settings.effect {
+            let _ = effect();
+        }
+        dropped
+    }
+
+    /// A run of a source that is stopped after so many calls.
+    pub(crate) fn stopped(&self, target: BatchTarget, calls: usize) -> Result<Seen> {
+        let mut stage = self.build(&self.harness(target)?)?;
+        let mut steps = self.steps(Vec::new())?;
+        let mut more = true;
+        for _ in 0..calls {
+            more = more && steps.next(&mut stage)?;
+        }
+        if more && stage.stop()? {
+            while steps.next(&mut stage)? {}
+        }
+        self.seen(stage.into_collected())
+    }
+
     /// A run on several workers, or `None` if there can be only one.
     pub(crate) fn workers(
         &self,
@@ -213,6 +245,7 @@ impl Runner<'_> {
     }
 
     fn build(&self, harness: &Harness) -> Result<Driven> {
+        self.settings.again();
         unpanicked("build", || harness.build(self.kind, self.options, self.schema.as_ref()))
     }
 
@@ -271,31 +304,6 @@ impl Runner<'_> {
     }
 }
 
-impl Seen {
-    /// That nothing went against the contract.
-    pub(crate) fn clean(&self) -> Result<()> {
-        if self.violations.is_empty() {
-            return Ok(());
-        }
-        Err(Error::internal(self.violations.join("\n  ")))
-    }
-
-    /// That it showed what the plain run did.
-    pub(crate) fn same_as(&self, plain: &Self) -> Result<(), String> {
-        self.clean().map_err(|e| e.to_string())?;
-        differ(self.rows.clone(), plain.rows.clone())?;
-        if self.ordered && self.rows != plain.rows {
-            let at = self.rows.iter().zip(&plain.rows).take_while(|(a, b)| a == b).count();
-            let row = plain.rows.get(at).map_or("", String::as_str);
-            return Err(format!(
-                "the rows are the same, but the order differs from row {at} on: {row}"
-            ));
-        }
-        differ(self.rejected.clone(), plain.rejected.clone())
-            .map_err(|text| format!("of the rejected rows, {text}"))
-    }
-}
-
 /// The calls of a run one by one.
 #[derive(Clone)]
 struct Steps {
@@ -329,32 +337,5 @@ impl Steps {
             self.finished = !stage.finish_once()?;
         }
         Ok(!self.finished)
-    }
-}
-
-/// Rows as texts to compare by, without some columns.
-fn texts(rows: Vec<Value>, ignored: &[String]) -> Vec<String> {
-    let text = |mut row: Value| {
-        if let Value::Object(columns) = &mut row {
-            columns.retain(|name, _| !ignored.contains(name));
-        }
-        round(&mut row);
-        row.to_string()
-    };
-    rows.into_iter().map(text).collect()
-}
-
-/// Rounds fractions to 12 digits: sums of fractions depend on their order a little.
-fn round(value: &mut Value) {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let rounded = number.as_f64().and_then(|n| format!("{n:.11e}").parse::<f64>().ok());
-            if let Some(rounded) = rounded.and_then(serde_json::Number::from_f64) {
-                *number = rounded;
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(round),
-        Value::Object(columns) => columns.values_mut().for_each(round),
-        _ => {}
     }
 }

@@ -1,6 +1,8 @@
 //! What to expect of a kind.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -8,6 +10,7 @@ use gristmill_stage::{BatchTarget, Origins};
 use serde_json::Value;
 
 type Effect = Arc<dyn Fn() -> Result<Vec<Value>, String>>;
+type Watch = Arc<dyn Fn(&str, &str)>;
 
 /// How a kind is checked. The default suits a stage without async work.
 #[derive(Clone)]
@@ -16,6 +19,7 @@ pub struct Settings {
     pub(crate) one_to_one: bool,
     pub(crate) real: bool,
     pub(crate) seeds: u64,
+    pub(crate) large: usize,
     pub(crate) batch: BatchTarget,
     pub(crate) schema: Option<SchemaRef>,
     pub(crate) ignored: Vec<String>,
@@ -23,6 +27,9 @@ pub struct Settings {
     pub(crate) no_restore: Option<String>,
     pub(crate) effect: Option<Effect>,
     pub(crate) origins: Origins,
+    watch: Option<Watch>,
+    /// What `watch` was told last.
+    begun: Rc<RefCell<(String, String)>>,
 }
 
 impl Default for Settings {
@@ -32,6 +39,7 @@ impl Default for Settings {
             one_to_one: false,
             real: false,
             seeds: 12,
+            large: 0,
             batch: BatchTarget::default(),
             schema: None,
             ignored: Vec::new(),
@@ -39,6 +47,8 @@ impl Default for Settings {
             no_restore: None,
             effect: None,
             origins: Origins::default(),
+            watch: None,
+            begun: Rc::default(),
         }
     }
 }
@@ -74,6 +84,13 @@ impl Settings {
     #[must_use]
     pub fn seeds(mut self, seeds: u64) -> Self {
         self.seeds = seeds;
+        self
+    }
+
+    /// Also gives the stage, or asks of a source, batches of so many rows: the input over and over.
+    #[must_use]
+    pub fn large(mut self, rows: usize) -> Self {
+        self.large = rows;
         self
     }
 
@@ -118,6 +135,31 @@ impl Settings {
     pub fn effect(mut self, read: impl Fn() -> Result<Vec<Value>, String> + 'static) -> Self {
         self.effect = Some(Arc::new(read));
         self
+    }
+
+    /// Is told before each run of the stage, and whenever another stage is built in it, which check that
+    /// is for, and in what way. A stage that hangs or ends the process does it in the run that was named
+    /// last.
+    #[must_use]
+    pub fn watch(mut self, watch: impl Fn(&str, &str) + 'static) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// A run of the stage begins.
+    pub(crate) fn begin(&self, check: &str, how: &str) {
+        if let Some(watch) = &self.watch {
+            *self.begun.borrow_mut() = (check.to_owned(), how.to_owned());
+            watch(check, how);
+        }
+    }
+
+    /// Another stage is built in the same run.
+    pub(crate) fn again(&self) {
+        if let Some(watch) = &self.watch {
+            let begun = self.begun.borrow();
+            watch(&begun.0, &begun.1);
+        }
     }
 
     /// The addresses of the run.
