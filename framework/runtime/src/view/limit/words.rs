@@ -46,7 +46,6 @@ fn workers(stage: &StageView) -> String {
 fn what(look: &Look<'_>, limit: &Limit, id: usize) -> String {
     let stage = look.stage(id);
     let (name, busy, times) = (&stage.name, percent(limit.busy), stage.recent.times);
-    let all = look.view.program.processors;
     match limit.cause {
         Cause::Computes => {
             let compute = if stage.workers.len() == 1 { "computes" } else { "compute" };
@@ -70,42 +69,13 @@ fn what(look: &Look<'_>, limit: &Limit, id: usize) -> String {
         Cause::NoInput => {
             format!("Nothing limits the pipeline: `{name}` got no row in the last seconds.")
         }
-        Cause::Skew => {
-            let worker = limit.worker.unwrap_or(0);
-            let rows: f64 = stage.workers.iter().map(|worker| worker.recent.rows_in).sum();
-            let own = stage.workers.get(worker).map_or(0.0, |worker| worker.recent.rows_in);
-            format!(
-                "`{name}` limits the pipeline, and there one of its {} workers: number {worker} is busy {busy} of the time, as it gets {} of the rows.",
-                stage.workers.len(),
-                percent(own / rows.max(1e-9))
-            )
-        }
+        Cause::Skew => skew(stage, limit),
         Cause::Order => format!(
             "`{name}` limits the pipeline: its workers wait {} of the time for their turn, as `ordered: true` keeps the order, though there is room behind them.",
             percent(times.blocked)
         ),
-        Cause::Pool => {
-            let pool = stage.pool.as_deref().unwrap_or_default();
-            let threads = look.view.pools.iter().find(|one| one.name == pool);
-            let threads = threads.map_or(0, |one| one.threads);
-            format!(
-                "The pool `{pool}` limits the pipeline: its {threads} thread{} always at work, and its stages, `{name}` most of all, could use more.",
-                if threads == 1 { " is" } else { "s are" }
-            )
-        }
-        Cause::Machine => {
-            let (run, machine) =
-                (&look.view.program.recent_processors, look.view.program.recent_machine);
-            let others = machine - run;
-            let others = match others > 0.25 {
-                true => format!(", and other programs use {others:.1}"),
-                false => String::new(),
-            };
-            format!(
-                "The processors limit the pipeline: it could use {:.1}, and uses {run:.1} of {all}{others}. `{name}` needs most of them.",
-                look.demand()
-            )
-        }
+        Cause::Pool => pool(look, id),
+        Cause::Machine => machine(look, id),
         Cause::Batches => format!(
             "`{name}` limits the pipeline: it is busy {busy} of the time with batches of {} rows, so what each batch costs outweighs its rows.",
             number(look.batch_rows(id))
@@ -126,6 +96,45 @@ fn what(look: &Look<'_>, limit: &Limit, id: usize) -> String {
         ),
         Cause::Unknown | Cause::Over => String::new(),
     }
+}
+
+fn skew(stage: &StageView, limit: &Limit) -> String {
+    let worker = limit.worker.unwrap_or(0);
+    let rows: f64 = stage.workers.iter().map(|worker| worker.recent.rows_in).sum();
+    let own = stage.workers.get(worker).map_or(0.0, |worker| worker.recent.rows_in);
+    format!(
+        "`{}` limits the pipeline, and there one of its {} workers: number {worker} is busy {} of the time, as it gets {} of the rows.",
+        stage.name,
+        stage.workers.len(),
+        percent(limit.busy),
+        percent(own / rows.max(1e-9))
+    )
+}
+
+fn pool(look: &Look<'_>, id: usize) -> String {
+    let (name, pool) = (&look.stage(id).name, look.pool(id));
+    let threads = pool.map_or(0, |pool| pool.threads);
+    format!(
+        "The pool `{}` limits the pipeline: its {threads} thread{} always at work, and its stages, `{name}` most of all, could use more.",
+        pool.map_or("", |pool| pool.name.as_str()),
+        if threads == 1 { " is" } else { "s are" }
+    )
+}
+
+fn machine(look: &Look<'_>, id: usize) -> String {
+    let program = &look.view.program;
+    let run = program.recent_processors;
+    let others = program.recent_machine - run;
+    let others = match others > 0.25 {
+        true => format!(", and other programs use {others:.1}"),
+        false => String::new(),
+    };
+    format!(
+        "The processors limit the pipeline: it could use {:.1}, and uses {run:.1} of {}{others}. `{}` needs most of them.",
+        look.demand(),
+        program.processors,
+        look.stage(id).name
+    )
 }
 
 fn outside(stage: &StageView) -> &'static str {
@@ -186,7 +195,7 @@ fn starved(look: &Look<'_>, limit: &Limit) -> Option<String> {
     (!names.is_empty()).then(|| {
         let wait = if names.len() == 1 { "waits" } else { "wait" };
         format!(
-            "{} on another branch {wait} because of it: what they have in common sends on when both have room.",
+            "{} on another branch {wait} because of it: what they have in common sends on when all have room.",
             names.join(", ")
         )
     })
