@@ -14,7 +14,6 @@ use crate::control::{Control, Failure};
 use crate::cpu::{on_own_thread, on_shared_thread};
 use crate::latch::{Latch, Released};
 use crate::letters::{self, LetterBox, Writer};
-use crate::meter::Meter;
 use crate::metrics::Source as MetricsSource;
 use crate::pool::Pool;
 use crate::process::WorkerCommand;

@@ -195,7 +195,7 @@ impl Driven {
         match message {
             Message::Batch(port, rows) => self.told.call.push(Outcome::Emit(port, rows)),
             Message::Reject(rejected) => {
-                let outcome = Outcome::Reject(rejected.rows, rejected.reason);
+                let outcome = Outcome::Reject(rejected.rows, rejected.cause, rejected.reason);
                 self.told.call.push(outcome);
             }
             Message::Called(called) => {
@@ -241,7 +241,7 @@ impl Driven {
                 Outcome::Emit(port, rows) => {
                     out.emit_to(usize::try_from(port).unwrap_or(usize::MAX), rows)?;
                 }
-                Outcome::Reject(rows, reason) => out.reject(rows, &reason)?,
+                Outcome::Reject(rows, cause, reason) => out.reject_as(rows, cause, &reason)?,
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
-use gristmill_stage::{Snapshot, State};
+use gristmill_stage::{Cause, Snapshot, State};
 
 use super::ledger::Outcome;
 use super::plugin::none;
@@ -23,7 +23,9 @@ pub(super) fn put_together<'a>(
     for outcome in waiting {
         more.push(match outcome {
             Outcome::Emit(port, rows) => (format!("{WAITING}{port}"), rows.clone()),
-            Outcome::Reject(rows, reason) => (format!("{WAITING}rejected/{reason}"), rows.clone()),
+            Outcome::Reject(rows, cause, reason) => {
+                (format!("{WAITING}rejected/{}/{reason}", cause.name()), rows.clone())
+            }
         });
     }
     if finished {
@@ -38,6 +40,13 @@ pub(super) fn put_together<'a>(
     };
     parts.extend(more);
     Snapshot::parts(version, parts)
+}
+
+/// Rows that wait with the class and the sentence for which they were rejected.
+fn rejected(rows: &RecordBatch, why: &str) -> Outcome {
+    let (class, reason) = why.split_once('/').unwrap_or_default();
+    let cause = Cause::ALL.into_iter().find(|cause| cause.name() == class);
+    Outcome::Reject(rows.clone(), cause.unwrap_or_default(), reason.to_owned())
 }
 
 /// The snapshot for a child, what is still to come out, and whether that is all.
@@ -59,7 +68,7 @@ pub(super) fn taken_apart(snapshot: &Snapshot) -> (Snapshot, VecDeque<Vec<Outcom
             }
         };
         waiting.push_back(vec![match how.strip_prefix("rejected/") {
-            Some(reason) => Outcome::Reject(rows.clone(), reason.to_owned()),
+            Some(why) => rejected(rows, why),
             None => Outcome::Emit(how.parse().unwrap_or_default(), rows.clone()),
         }]);
     }

@@ -12,7 +12,7 @@ use hyper::header::{
     HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use serde::Serialize;
 
 use super::Taps;
@@ -56,7 +56,7 @@ impl Answers {
                 refused(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
             }
             Ok(cookie) => {
-                let mut response = self.under(request.uri().path()).await;
+                let mut response = self.under(request.uri()).await;
                 if let Some(cookie) = cookie {
                     response.headers_mut().insert(SET_COOKIE, cookie);
                 }
@@ -67,8 +67,8 @@ impl Answers {
         response
     }
 
-    async fn under(&self, path: &str) -> Response<Body> {
-        match path {
+    async fn under(&self, asked: &Uri) -> Response<Body> {
+        match asked.path() {
             "/metrics" => self.metrics().await,
             "/healthz" => text(StatusCode::OK, "ok\n"),
             // The server starts when all stages were built, so it is ready as soon as it answers.
@@ -76,10 +76,10 @@ impl Answers {
             "/api/view" => json(&self.observer.view()),
             "/api/history" => json(&self.observer.history()),
             "/api/events" => self.events.stream().unwrap_or_else(too_many),
-            "/api/tap" => self.taps.answer(request.uri().query().unwrap_or_default()),
+            "/api/tap" => self.taps.answer(asked.query().unwrap_or_default()),
             "/api/plan" => text(StatusCode::OK, self.observer.description().plan.clone()),
             "/api/pipeline" => text(StatusCode::OK, self.observer.description().yaml.clone()),
-            _ => match page::file(path) {
+            path => match page::file(path) {
                 Some((kind, body)) => answer(StatusCode::OK, kind, body),
                 None => text(
                     StatusCode::NOT_FOUND,
