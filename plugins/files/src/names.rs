@@ -50,9 +50,20 @@ impl Names {
             Some(column) => name.strip_prefix(column).is_some_and(|rest| rest.starts_with('=')),
             None => self.number(name).is_some(),
         };
-        let found = names(fs::read_dir(&self.folder).ok()).find(is_one);
-        found.map(|name| self.folder.join(name))
+        let found = names(fs::read_dir(&self.folder).ok()).filter(is_one);
+        let mut found = found.map(|name| self.folder.join(name));
+        found.find(|path| column.is_none() || holds_files(path))
     }
+}
+
+/// Whether there is a file in a folder, or further down. A run that was broken off leaves folders, and one
+/// that was killed leaves files aside in them, whose names begin with a dot.
+fn holds_files(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.into_iter().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => holds_files(&entry.path()),
+        _ => !entry.file_name().as_encoded_bytes().starts_with(b"."),
+    })
 }
 
 fn names(entries: Option<ReadDir>) -> impl Iterator<Item = String> {

@@ -343,3 +343,20 @@ fn option_mistakes_name_their_option() {
         assert_eq!(error.option_path(), Some(option), "{options}: {error}");
     }
 }
+
+/// A run that was broken off leaves folders, and one that was killed files aside; neither is in the way.
+#[test]
+fn what_a_broken_off_run_leaves_is_no_file_of_it() {
+    let folder = folder();
+    let options = json!({ "path": folder.path().join("part.csv"), "partition_by": ["key"] });
+    let schema = batch(12).schema();
+    let mut sink = writer(&options, &schema, Snapshot::Stateless).expect("a writer");
+    sink.process(batch(12), &mut Collected::default()).expect("taken");
+    drop(sink);
+    assert!(!names(folder.path()).is_empty() && files(folder.path()).is_empty());
+    std::fs::write(folder.path().join("key=DE/.part-00001.csv.tmp-x"), "half").expect("written");
+    write(&options, &schema, &[batch(12)]).expect("nothing is in the way");
+    // But files are.
+    let error = write(&options, &schema, &[batch(12)]).expect_err("there are files");
+    assert!(error.message().contains("there are files of an earlier run"), "{error}");
+}
