@@ -120,7 +120,7 @@ fn watch(run: Run, signals: &Signals, mut progress: Progress) -> Report {
             if !publishing.is_empty() && publishing_at.is_none() {
                 publishing_at = Some(signals.count());
                 let names = publishing.join("`, `");
-                say(&format!(
+                say(format!(
                     "`{names}` is publishing right now; Ctrl-C again does not wait for it"
                 ));
             }
