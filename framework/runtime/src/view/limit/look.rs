@@ -75,7 +75,9 @@ impl<'a> Look<'a> {
         let full = self.pool(id).is_some_and(is_full);
         // Of a hash, one queue may be full and the others empty.
         let shared = self.inputs(id).all(|edge| edge.distribution == "shared");
-        let queued = full && !source && shared && self.full_before(id) > INPUT;
+        // One that never had the thread waits for it as much as one that had it.
+        let begun = stage.workers.iter().any(|worker| worker.recent.times.busy > 0.0);
+        let queued = full && !source && shared && begun && self.full_before(id) > INPUT;
         let of = |worker: &WorkerView| {
             let recent = worker.recent;
             let rest = 1.0 - recent.times.blocked;
@@ -83,7 +85,7 @@ impl<'a> Look<'a> {
                 Some(used) => {
                     recent.times.busy.max((used + recent.delayed.unwrap_or(0.0)).min(rest))
                 }
-                None if queued && recent.times.busy > 0.0 => rest,
+                None if queued => rest,
                 None => recent.times.busy,
             }
         };

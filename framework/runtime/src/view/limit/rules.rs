@@ -99,6 +99,11 @@ fn why(look: &Look<'_>, id: usize) -> Limit {
         return because(Cause::Batches, id);
     }
     if look.computing(id) < MOST {
+        // On a pool, who waits for a thread in the middle of its work is busy as well.
+        let queues = |pool: &PoolView| pool.recent_busy >= USED * pool.threads as f64;
+        if let Some(limit) = look.pool(id).filter(|pool| queues(pool)).and(scarce(look, id)) {
+            return limit;
+        }
         return because(if stage.role == "sink" { Cause::Sink } else { Cause::Outside }, id);
     }
     scarce(look, id).unwrap_or_else(|| because(Cause::Computes, id))
