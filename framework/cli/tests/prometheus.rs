@@ -24,6 +24,8 @@ use serde_json::Value;
 /// page takes a while.
 const PIPELINE: &str = "\
 name: watched
+channel: { rows: 64 }
+batch: { rows: 16 }
 stages:
   - { name: requests, type: generate, with: { url: 'demo:/item/{n}?delay=20ms', count: 100000000 } }
   - { name: pages, type: fetch, run: { mode: threaded }, with: { concurrency: 2 } }
@@ -192,6 +194,13 @@ fn prometheus_answers_every_panel_and_every_rule() {
             let empty = has_nothing(&row, &panel, &query);
             assert_eq!(found.is_empty(), empty, "{row}, {panel}: {query}\n{found:?}");
             assert!(found.iter().all(|(_, value)| value.is_finite()), "{query}: {found:?}");
+            if panel == "Rows a second" {
+                // A row counts once, however many stages it passes.
+                let from = "rate(gristmill_stage_rows_out_total{stage=\"requests\"}[5m])";
+                let (all, source) = (found[0].1, ask(&address, from).unwrap()[0].1);
+                assert!(source > 1.0, "{source} rows a second come out of the source");
+                assert!((all / source - 1.0).abs() < 0.2, "{all} of {source} rows a second");
+            }
         }
     }
     figures_are_right(&address);

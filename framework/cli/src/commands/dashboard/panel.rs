@@ -6,7 +6,7 @@ use gristmill_stage::reading::{Measure, Unit};
 use serde_json::{Value, json};
 
 use super::query::{
-    Selector, buckets, fill, increase, least, level, most, rate, rejected_share as rejected,
+    Selector, buckets, fill, fresh, increase, least, level, most, rate, rejected_share as rejected,
     share_of_time,
 };
 
@@ -81,8 +81,8 @@ pub(super) fn bottleneck(of: &Selector) -> Value {
 }
 
 pub(super) fn rows_per_second(of: &Selector) -> Value {
-    let tells = "Rows a second that all stages together hand on.";
-    number("Rows a second", tells, "cps", (rate(metric::ROWS_OUT, of, "pipeline"), ""), &[])
+    let tells = "Rows a second that came out of the pipeline's sources in the last five minutes.";
+    number("Rows a second", tells, "cps", (fresh(of), ""), &[])
 }
 
 pub(super) fn rejected_share(of: &Selector) -> Value {
