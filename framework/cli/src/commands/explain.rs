@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gristmill_runtime::view::{Cause, Description, RunView};
+use gristmill_runtime::view::{self, Cause, Description, RunView};
 use gristmill_runtime::{Outcome, Run, RunOptions, WorkerCommand};
 use serde_json::json;
 
@@ -14,8 +14,8 @@ use crate::log::Log;
 use crate::say::say;
 use crate::signals::Signals;
 
-/// How far one view looks back, in seconds; the run itself says so.
-const WINDOW: f64 = 10.0;
+/// How far one view looks back, in seconds.
+const WINDOW: f64 = view::WINDOW.as_secs() as f64;
 /// How long stages may take to see that the run is broken off.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often a run is looked at.
@@ -36,8 +36,8 @@ pub fn explain(args: &Explain, log: &Log) -> Exit {
     }
 }
 
-/// Asks a run until what it says covers the time. A view looks back ten seconds at the most, so a
-/// longer time takes several.
+/// Asks a run until what it says covers the time. A view looks back so far and no further, so a longer
+/// time takes several.
 fn remote(args: &Explain) -> Result<Vec<RunView>, String> {
     let client = Client::new(&args.what)?;
     let (mut views, mut left) = (Vec::<RunView>::new(), args.time.as_secs_f64());

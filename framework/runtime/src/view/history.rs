@@ -12,7 +12,7 @@ use crate::meter::{Amount, TimeSplit};
 /// So many samples are kept; one a second makes five minutes.
 const KEPT: usize = 300;
 /// How far the rates of a view look back.
-const WINDOW: Duration = Duration::from_secs(10);
+pub const WINDOW: Duration = Duration::from_secs(10);
 /// Samples are this far apart at least.
 const APART: Duration = Duration::from_millis(900);
 

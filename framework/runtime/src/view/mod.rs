@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use history::History;
+pub use history::{History, WINDOW};
 pub use limit::{Cause, Limit, State};
 pub(crate) use observer::Observer;
 
