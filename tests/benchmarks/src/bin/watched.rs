@@ -1,11 +1,12 @@
-//! What it costs to be watched: a run whose metrics are scraped every second beside the same run without,
-//! and what a worker pays for each batch in any case.
+//! What it costs to be watched: a run whose metrics are scraped every second, whose live page is open or
+//! whose rows are tapped, beside the same run without; and what a worker pays for each batch in any case.
 //!
 //! `cargo run --release -p gristmill-benchmarks --bin watched [PAIRS [MILLION_ROWS]]`
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gristmill_benchmarks::built_in;
@@ -27,40 +28,100 @@ fn pipeline(mode: &str, millions: usize) -> String {
     )
 }
 
-/// How long a run took, and how much processor time this process used for it.
+/// Who looks on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watcher {
+    Nobody,
+    /// Prometheus, every second.
+    Scraper,
+    /// A browser with the live page.
+    Page,
+    /// `gristmill tap` of a stage in the middle, all that it can get.
+    Tap,
+}
+
+impl Watcher {
+    const ALL: [Self; 3] = [Self::Scraper, Self::Page, Self::Tap];
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Nobody => "watched by nobody",
+            Self::Scraper => "scraped every second",
+            Self::Page => "with the live page open",
+            Self::Tap => "with a stage tapped",
+        }
+    }
+
+    /// The address that it reads to the end, if it reads one.
+    fn stream(self) -> Option<&'static str> {
+        match self {
+            Self::Nobody | Self::Scraper => None,
+            Self::Page => Some("/api/events"),
+            Self::Tap => Some("/api/tap?stage=a"),
+        }
+    }
+}
+
+/// How long a run took, and how much processor time this process used for it: all, and the threads that
+/// serve whoever looks on.
 struct Took {
     wall: f64,
     cpu: f64,
+    serving: f64,
+}
+
+/// Asks the server of a run.
+#[expect(clippy::expect_used, reason = "a failed run must not print figures")]
+fn ask(address: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the server of the run");
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    stream
+}
+
+/// Reads what comes until it ends, and says how much it was.
+fn read_on(mut stream: TcpStream) -> JoinHandle<usize> {
+    std::thread::spawn(move || {
+        let (mut buffer, mut all) = (vec![0; 1 << 16], 0);
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            all += read;
+        }
+        all
+    })
 }
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a failed run must not print figures")]
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn run(yaml: &str, watched: bool) -> Took {
+fn run(yaml: &str, watcher: Watcher) -> Took {
     let registry = built_in();
     let source = Source::new("benchmark.yaml", yaml);
     let plan = match load(&source, &Variables::new(), &registry) {
         Ok(plan) => plan,
         Err(problems) => panic!("{}", problems.render(false)),
     };
-    let metrics = watched.then(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let metrics = (watcher != Watcher::Nobody).then(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let worker = Some(WorkerCommand::this_program());
     let (start, used) = (Instant::now(), cpu());
     let run = Run::start(plan, &registry, RunOptions { metrics, worker, ..RunOptions::default() });
     let run = run.unwrap_or_else(|failure| panic!("{failure}"));
+    let reader = run.metrics_addr().zip(watcher.stream());
+    let reader = reader.map(|(address, path)| read_on(ask(address, path)));
     let mut next = SCRAPE;
     while !run.wait_for(next.saturating_sub(start.elapsed())) {
-        if let Some(address) = run.metrics_addr() {
-            let mut stream = TcpStream::connect(address).expect("the server of the run");
-            stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: x\r\n\r\n").expect("a request");
+        if let Some(address) = run.metrics_addr().filter(|_| watcher == Watcher::Scraper) {
             let mut text = String::new();
-            stream.read_to_string(&mut text).expect("an answer");
+            ask(address, "/metrics").read_to_string(&mut text).expect("an answer");
             assert!(text.contains("gristmill_stage_rows_out_total"), "{text}");
         }
         next += SCRAPE;
     }
-    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu() - used);
+    let (wall, cpu, serving) = (start.elapsed().as_secs_f64(), cpu() - used, serving());
     run.wait();
-    Took { wall, cpu }
+    if let Some(reader) = reader {
+        let bytes = reader.join().expect("a reader");
+        assert!(bytes > 1000, "{watcher:?} has seen {bytes} bytes");
+    }
+    Took { wall, cpu, serving }
 }
 
 /// Processor seconds of this process.
@@ -69,9 +130,25 @@ fn cpu() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Processor seconds of the threads for I/O. A run answers requests on them, and turns rows into JSON.
+#[expect(clippy::expect_used, reason = "a failed run must not print figures")]
+fn serving() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let of = |thread: std::io::Result<std::fs::DirEntry>| {
+        let path = thread.ok()?.path();
+        let name = std::fs::read_to_string(path.join("comm")).ok()?;
+        let told = std::fs::read_to_string(path.join("schedstat")).ok()?;
+        let nanos: f64 = told.split(' ').next()?.parse().ok()?;
+        (name.trim() == "default-io").then_some(nanos / 1e9)
+    };
+    threads.filter_map(of).sum()
+}
+
+/// Median and quartiles.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
+    let at = |quarter| values[(values.len() - 1) * quarter / 4];
+    (at(2), at(1), at(3))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -93,20 +170,25 @@ fn main() -> ExitCode {
     reading_the_clock();
     for mode in ["pooled", "threaded", "process"] {
         let yaml = pipeline(mode, millions);
-        run(&yaml, true);
-        let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-        for pair in 0..pairs {
-            // Who goes first changes, so that what grows with time is nobody's.
-            let first = run(&yaml, pair % 2 == 0);
-            let second = run(&yaml, pair % 2 == 1);
-            let (with, without) = if pair % 2 == 0 { (first, second) } else { (second, first) };
-            wall.push(with.wall / without.wall);
-            cpu.push(with.cpu / without.cpu);
+        run(&yaml, Watcher::Scraper);
+        for watcher in Watcher::ALL {
+            let (mut wall, mut cpu, mut serving) = (Vec::new(), Vec::new(), Vec::new());
+            for pair in 0..pairs {
+                // Who goes first changes, so that what grows with time is nobody's.
+                let one = |odd| run(&yaml, if pair % 2 == odd { watcher } else { Watcher::Nobody });
+                let (first, second) = (one(0), one(1));
+                let (with, without) = if pair % 2 == 0 { (first, second) } else { (second, first) };
+                wall.push(with.wall / without.wall);
+                cpu.push(with.cpu / without.cpu);
+                serving.push(100.0 * (with.serving - without.serving) / with.cpu);
+            }
+            let ((wall, low, high), (cpu, ..), (serving, ..)) =
+                (spread(wall), spread(cpu), spread(serving));
+            println!(
+                "{mode}, {}: {wall:.3} of the time ({low:.3} to {high:.3}), {cpu:.3} of the processor time; the threads that serve use {serving:.2}% of it; medians of {pairs} pairs, with quartiles",
+                watcher.words()
+            );
         }
-        let (wall, cpu) = (median(wall), median(cpu));
-        println!(
-            "{mode}: scraped every second, {wall:.4} of the time and {cpu:.4} of the processor time, medians of {pairs} pairs"
-        );
     }
     ExitCode::SUCCESS
 }
