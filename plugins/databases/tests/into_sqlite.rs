@@ -10,7 +10,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use arrow_array::{
@@ -240,11 +242,41 @@ fn what_does_not_fit_is_found_before_the_run() {
     assert!(fine.plan(&batch).is_ok());
 }
 
+/// Another program in the middle of a transaction. It is a program: where the stage is in a library, that has
+/// a SQLite of its own, and in one process those would not see each other's locks.
+struct Other(Child);
+
+impl Other {
+    fn holds(world: &World, statements: &[&str]) -> Self {
+        let script = "import sqlite3, sys\n\
+            other = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+            for sql in sys.argv[2:]: other.execute(sql).fetchall()\n\
+            print('holds', flush=True)\n\
+            sys.stdin.read()\n\
+            other.execute('COMMIT')\n\
+            other.close()\n";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).arg(world.path()).args(statements);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 5];
+        child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        Self(child)
+    }
+
+    fn commits(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
 #[test]
 fn a_locked_database_is_waited_for() {
     let batch = rows!([{ "id": 1 }]);
     let world = World::new(json!({ "timeout": "3s" }));
-    let other = world.sql("CREATE TABLE t (id); BEGIN IMMEDIATE; INSERT INTO t VALUES (0)");
+    let other = Other::holds(
+        &world,
+        &["CREATE TABLE t (id)", "BEGIN IMMEDIATE", "INSERT INTO t VALUES (0)"],
+    );
     // Time is simulated: the wait is over at once.
     let harness = Harness::new();
     let sink = kind("sqlite");
@@ -253,18 +285,17 @@ fn a_locked_database_is_waited_for() {
     assert!(harness.clock().now() >= std::time::Duration::from_secs(3), "it waited");
     drop(stage);
     assert!(error.contains("was locked by another program for 3s"), "{error}");
-    other.execute_batch("COMMIT").unwrap();
+    other.commits();
     assert_eq!(world.write(&batch).unwrap().rejected_rows(), 0);
 
     // Readers hold up the end of a transaction; it goes on when they are gone.
-    let reader = world.sql("");
-    reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+    let reader = Other::holds(&world, &["BEGIN", "SELECT * FROM t"]);
     let harness = Harness::new();
     let kind = kind("sqlite");
     let mut stage = harness.build(kind.as_ref(), &world.options, Some(&batch.schema())).unwrap();
     stage.process(batch.clone()).unwrap();
     assert!(world.path().with_extension("sqlite-journal").metadata().is_err());
-    reader.execute_batch("COMMIT").unwrap();
+    reader.commits();
     stage.finish().unwrap();
     assert_eq!(world.read("SELECT * FROM t"), ["Integer(0)", "Integer(1)", "Integer(1)"]);
 }

@@ -20,7 +20,7 @@ use common::{
 };
 use serde_json::json;
 
-in_every_way! {
+common::in_every_way! {
     pages_come_as_rows,
     redirects_are_followed_up_to_a_number,
     redirects_that_lead_nowhere_fail,

@@ -20,7 +20,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-in_every_way! {
+common::in_every_way! {
     servers_that_fall_silent,
     servers_that_hang_up,
     bodies_are_capped,

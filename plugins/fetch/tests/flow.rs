@@ -20,7 +20,7 @@ use gristmill_stage::{BatchTarget, ErrorKind, Registry, Snapshot};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-in_every_way! {
+common::in_every_way! {
     no_more_requests_run_than_may,
     a_snapshot_in_the_middle_makes_up_the_rest,
     dropping_the_stage_ends_its_requests,

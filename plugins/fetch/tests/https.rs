@@ -39,7 +39,7 @@ fn only_certificates_that_are_trusted_will_do() {
     assert!(reasons.starts_with("no secure connection: the certificate is bad"), "{reasons}");
     assert!(reasons.contains("localhost"), "{reasons}");
     assert!(server.asked().is_empty());
-    for options in [json!({ "ca_file": CERTIFICATE }), json!({ "verify_tls": false })] {
+    for options in [json!({ "ca_file": *CERTIFICATE }), json!({ "verify_tls": false })] {
         assert_eq!(fetch(options, [&url]).texts("body"), ["secret"]);
     }
     assert_eq!(fetch(json!({ "verify_tls": false }), [named]).texts("body"), ["secret"]);
@@ -97,7 +97,7 @@ async fn talk(stream: TcpStream, acceptor: tokio_rustls::TlsAcceptor) {
 fn http2_is_used_where_it_is_offered() {
     let server = Modern::start();
     let urls: Vec<String> = (0..50).map(|n| format!("{}/{n}", server.base)).collect();
-    let options = json!({ "ca_file": CERTIFICATE, "concurrency": 5 });
+    let options = json!({ "ca_file": *CERTIFICATE, "concurrency": 5 });
     let out = fetch(options, urls.clone());
     assert_eq!(out.reasons(), [""; 0]);
     assert_eq!(out.texts("final_url"), urls);
@@ -107,7 +107,7 @@ fn http2_is_used_where_it_is_offered() {
     // Those that begin at once each open one, and all but one of them are given up.
     assert!(server.connections.load(Ordering::SeqCst) <= 5);
 
-    let options = json!({ "ca_file": CERTIFICATE, "http2": false });
+    let options = json!({ "ca_file": *CERTIFICATE, "http2": false });
     assert_eq!(fetch(options, [&urls[7]]).texts("body"), ["HTTP/1.1 /7"]);
 }
 
@@ -170,7 +170,7 @@ fn a_proxy_makes_a_tunnel_to_a_secure_server() {
     let (addr, mut heads, _runtime) = proxy();
     let options = json!({
         "proxy": format!("http://me:password@{addr}"),
-        "ca_file": CERTIFICATE,
+        "ca_file": *CERTIFICATE,
         "user_agent": "test",
     });
     let out = fetch(options, [server.url("/a")]);

@@ -35,7 +35,8 @@ fn discard_takes_all() {
     let batch = RecordBatch::try_from_iter([("n", column)]).expect("batch");
     let planned = kind.plan(&json!(null), Some(&batch.schema())).expect("planned");
     assert!(planned.output.fields().is_empty());
-    let context = BuildContext::new("end", Arc::new(SystemClock::start()));
+    let context = BuildContext::new("end", Arc::new(SystemClock::start()))
+        .with_schemas(batch.schema(), planned.output);
     let Stage::Transform(mut stage) = kind.build(&json!({}), context).expect("built") else {
         panic!("a sink was expected")
     };

@@ -126,3 +126,21 @@ fn without_fence(text: &str) -> String {
     let lines: Vec<&str> = lines.collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_of_our_own_is_told_of_as_theirs() {
+        let all = functions();
+        let own = all.iter().find(|function| function.name == "approx_top_k").unwrap();
+        assert_eq!(
+            (own.family, own.section.as_str()),
+            (Family::Aggregate, "Approximate Functions")
+        );
+        assert_eq!(own.usage, ["approx_top_k(expression, k[, counters])"]);
+        assert!(own.description.contains("never too low"));
+    }
+}

@@ -12,7 +12,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use common::{Collected, batch, build, finish, plan_error, run};
-use gristmill_sql::{Family, functions};
 use gristmill_stage::{Snapshot, State};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -65,15 +64,6 @@ fn what_it_takes_is_checked_before_a_run() {
         assert!(error.message().contains(told), "{expression}: {}", error.message());
         assert_eq!(error.option_path(), Some("select.top"));
     }
-}
-
-#[test]
-fn it_is_told_of() {
-    let all = functions();
-    let own = all.iter().find(|function| function.name == "approx_top_k").unwrap();
-    assert_eq!((own.family, own.section.as_str()), (Family::Aggregate, "Approximate Functions"));
-    assert_eq!(own.usage, ["approx_top_k(expression, k[, counters])"]);
-    assert!(own.description.contains("never too low"));
 }
 
 /// Groups with their values.

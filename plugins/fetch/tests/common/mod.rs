@@ -19,6 +19,7 @@ use gristmill_stage::{
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use server::in_every_way;
 pub use server::{After, Asked, CERTIFICATE, Said, Server, Way, answer, ok, raw, tls};
 
 /// Unparks the thread that drives the stage.

@@ -1,7 +1,8 @@
 //! A small HTTP server that misbehaves on command, to be reached in several ways.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow_array::RecordBatch;
 use rustls::pki_types::pem::PemObject;
@@ -26,12 +27,12 @@ pub enum Way {
 }
 
 /// Makes a test of each function for every [`Way`].
-#[macro_export]
+#[allow(unused_macros, reason = "each test file uses a part of this")]
 macro_rules! in_every_way {
     ($($test:ident),* $(,)?) => {
-        in_every_way! { @ plain Plain $($test)* }
-        in_every_way! { @ proxied Proxied $($test)* }
-        in_every_way! { @ tls Tls $($test)* }
+        common::in_every_way! { @ plain Plain $($test)* }
+        common::in_every_way! { @ proxied Proxied $($test)* }
+        common::in_every_way! { @ tls Tls $($test)* }
     };
     (@ $module:ident $way:ident $($test:ident)*) => {
         mod $module {
@@ -39,6 +40,7 @@ macro_rules! in_every_way {
         }
     };
 }
+pub(crate) use in_every_way;
 
 /// A request, as the server saw it.
 #[derive(Debug, Clone)]
@@ -95,7 +97,13 @@ pub struct Server {
 const HOST: &str = if cfg!(target_os = "linux") { "0.0.0.0" } else { "127.0.0.1" };
 
 /// A certificate for 127.0.0.1 that signs itself, good from 2020 to 2120.
-pub const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/certificate.pem");
+///
+/// It lies beside this file, of whichever package this is a part.
+pub static CERTIFICATE: LazyLock<String> = LazyLock::new(|| {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut paths = folders.map(|folder| folder.join("plugins/fetch/tests/common/certificate.pem"));
+    paths.find(|path| path.exists()).expect("it is in the repository").display().to_string()
+});
 
 /// A server of that certificate that speaks these protocols.
 pub fn tls(protocols: &[&str]) -> TlsAcceptor {
@@ -137,7 +145,7 @@ impl Server {
             Way::Proxied => with["proxy"] = json!(base),
             Way::Tls => {
                 base = format!("https://{addr}");
-                with["ca_file"] = json!(CERTIFICATE);
+                with["ca_file"] = json!(*CERTIFICATE);
                 acceptor = Some(tls(&["http/1.1"]));
             }
         }
