@@ -16,11 +16,11 @@ use crate::worker::Worker;
 
 /// The clock of a thread of its own is read this often at the most.
 const OFTEN: Duration = Duration::from_millis(10);
-/// To read the clock of a thread takes up to a microsecond, so of polls that are shorter than this only
-/// some are measured.
-const SHORT: u64 = 50_000;
+/// To read the clock of a thread takes up to a microsecond, and twice that would be more than a
+/// hundredth of a poll that is much shorter than this: of such only some are measured.
+const SHORT: u64 = 400_000;
 /// One of so many, on average, and it stands for all of them.
-const ONE_OF: u64 = 8;
+const ONE_OF: u64 = 32;
 /// A poll that takes longer stands for itself.
 const LONG: Duration = Duration::from_millis(50);
 
@@ -146,8 +146,8 @@ mod tests {
         let polls = || Way::Polls { left: 0, stands_for: 1, chance: 1 };
         let own = || Way::Thread { last: thread_cpu(), at: Duration::ZERO };
         for way in [polls, own] as [fn() -> Way; 2] {
-            let short = counted(used(way()), (0..4000).map(|_| 10_000));
-            let turns = counted(used(way()), (0..4000).map(|n| 5_000 + n % 2 * 30_000));
+            let short = counted(used(way()), (0..16_000).map(|_| 10_000));
+            let turns = counted(used(way()), (0..16_000).map(|n| 5_000 + n % 2 * 30_000));
             let long = counted(used(way()), (0..40).map(|_| 1_000_000));
             for share in [short, turns, long] {
                 assert!((0.75..1.25).contains(&share), "{short} {turns} {long}");
