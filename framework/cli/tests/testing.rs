@@ -247,6 +247,7 @@ mod programs {
         let said = place.gristmill(&["plugin", "inspect", "--command", python, program]).expect(0);
         said.prints("total (transform): Adds up `n`, and puts the sum out at the end.")
             .prints("at: The row at which it does it.")
+            .prints("metric gristmill_tells_rows_total: Rows by whether they are even.")
             .prints(&format!("command:   {python} {program}"));
         let said = place.gristmill(&["plugin", "inspect", "--json", "--command", python, program]);
         let json: serde_json::Value = serde_json::from_str(&said.expect(0).stdout).unwrap();
