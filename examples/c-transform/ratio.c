@@ -21,6 +21,13 @@ static void options_schema(const struct GristmillWriter *out) {
   out->write(out->handle, schema);
 }
 
+static void readings(const struct GristmillWriter *out) {
+  static const struct GristmillText declared = GRISTMILL_TEXT(
+      "[{\"name\": \"nulls\", \"measure\": \"counter\","
+      "  \"help\": \"Rows without a quotient: a number is missing, or the divisor is 0.\"}]");
+  out->write(out->handle, declared);
+}
+
 struct Wanted {
   struct GristmillText of, by, into;
 };
@@ -72,6 +79,8 @@ static int32_t plan(const struct GristmillOptions *options, const struct ArrowSc
 struct Stage {
   int64_t of, by;
   int of_is_float, by_is_float;
+  const struct GristmillHost *host;
+  int64_t nulls; /* The number of the reading. */
 };
 
 static int32_t open_stage(const struct GristmillOptions *options, const struct GristmillContext *context,
@@ -86,6 +95,9 @@ static int32_t open_stage(const struct GristmillOptions *options, const struct G
   }
   stage->of_is_float = context->input->children[stage->of]->format[0] == 'g';
   stage->by_is_float = context->input->children[stage->by]->format[0] == 'g';
+  static const struct GristmillText nulls = GRISTMILL_TEXT("nulls"), no_label = {NULL, 0};
+  stage->host = context->host;
+  stage->nulls = gristmill_reading(stage->host, nulls, no_label);
   *out = stage;
   return GRISTMILL_OK;
 }
@@ -181,6 +193,7 @@ static int32_t process(void *state, struct ArrowArray *batch, const struct Grist
       nulls++;
     }
   }
+  gristmill_add(stage->host, stage->nulls, (uint64_t)(nulls - batch->offset));
   wider->added.null_count = nulls;
   wider->whole = *batch; /* Moved: */
   batch->release = NULL;
@@ -212,6 +225,7 @@ static const struct GristmillKind ratio = {
     .open = open_stage,
     .close = close_stage,
     .process = process,
+    .readings = readings,
 };
 
 static const struct GristmillKind *const kinds[] = {&ratio};

@@ -1,4 +1,4 @@
-/* gristmill.h: the interface between Gristmill and plugins, version 1.0.
+/* gristmill.h: the interface between Gristmill and plugins, version 1.1.
  *
  * A plugin is a shared library that brings kinds of stages. It includes this file, needs nothing else,
  * and exports one function:
@@ -31,10 +31,13 @@
  *
  * Tables that begin with struct_size (GristmillPlugin has magic before it) are only ever added to at their
  * ends, and the minor grows then. A plugin that was built for another minor loads, older or newer: each
- * side reads as much as both know. Ask GRISTMILL_HAS(table, field) before you read a field that came later
- * than 1.0. What has no struct_size stays as it is for the whole major: GristmillText, GristmillBuffer,
- * GristmillWriter, GristmillNext and GristmillPart. Another major is refused. Fields that are not set must
- * be zero: initialise tables by name, and the compiler sees to it.
+ * side reads as much as both know. Ask GRISTMILL_HAS(table, field) before you read a field of the host that
+ * came later than 1.0, as is said of each; the functions at the end of this file do so. What has no
+ * struct_size stays as it is for the whole major: GristmillText, GristmillBuffer, GristmillWriter,
+ * GristmillNext and GristmillPart. Another major is refused. Fields that are not set must be zero: initialise
+ * tables by name, and the compiler sees to it.
+ *
+ * 1.1 added readings() of a kind, the calls of the host about them, and reject_as() of the output.
  */
 #ifndef GRISTMILL_H
 #define GRISTMILL_H
@@ -49,7 +52,7 @@ extern "C" {
 
 #define GRISTMILL_MAGIC UINT64_C(0x67726973746d696c) /* "gristmil" */
 #define GRISTMILL_MAJOR 1
-#define GRISTMILL_MINOR 0
+#define GRISTMILL_MINOR 1
 
 /* ---- The Arrow C Data Interface, https://arrow.apache.org/docs/format/CDataInterface.html ---- */
 
@@ -200,6 +203,18 @@ struct GristmillHost {
   int64_t (*wall)(const void *handle); /* Nanoseconds since 1970. */
   /* Writes a text without the secrets of the pipeline, for what a stage shows to people. */
   void (*redact)(const void *handle, struct GristmillText text, const struct GristmillWriter *out);
+
+  /* Since 1.1: what the stage knows of its work, as readings() of its kind declares it. gristmill_reading()
+   * and the calls below it look whether the host has these. */
+
+  /* The number of a reading, or of one value of its label; value is empty for a reading without one. -1
+   * if there is none. It stays the same for this worker: ask once, in open(). */
+  int64_t (*reading)(const void *handle, struct GristmillText name, struct GristmillText value);
+  /* These are quick, and wait for nothing. What does not fit the reading does nothing, as -1 does. */
+  void (*add)(const void *handle, int64_t reading, uint64_t more); /* A counter grows. */
+  void (*set)(const void *handle, int64_t reading, double value);  /* A gauge is this from now on. */
+  void (*change)(const void *handle, int64_t reading, double by);  /* A gauge is so much more, or less. */
+  void (*record)(const void *handle, int64_t reading, double value); /* A histogram takes a value. */
 };
 
 /* A named batch of a snapshot. */
@@ -241,6 +256,13 @@ struct GristmillContext {
 
 /* ---- What a stage puts out ---- */
 
+/* Classes of the reasons for which rows are rejected: they are counted by these. Another number counts as the
+ * data. */
+#define GRISTMILL_CAUSE_DATA 0    /* Something in the row is missing, or not as it must be. */
+#define GRISTMILL_CAUSE_IO 1      /* Something outside has failed: a server, a file. */
+#define GRISTMILL_CAUSE_LATE 2    /* It came too late. */
+#define GRISTMILL_CAUSE_REFUSED 3 /* Whoever should take it has refused it: a database, a program. */
+
 /* Where a stage puts its rows during a call. Not to be kept, and used from the thread of that call alone; so are
  * the tables that take a plan or a snapshot. */
 struct GristmillOutput {
@@ -253,6 +275,10 @@ struct GristmillOutput {
    * columns of the input. Both are moved in any case. */
   int32_t (*reject)(void *handle, struct ArrowArray *rows, struct ArrowSchema *schema,
                     struct GristmillText reason, struct GristmillFailure *failure);
+  /* Since 1.1: the same with the class of the reason, which reject() takes for the data. See
+   * gristmill_reject(). */
+  int32_t (*reject_as)(void *handle, struct ArrowArray *rows, struct ArrowSchema *schema, int32_t cause,
+                       struct GristmillText reason, struct GristmillFailure *failure);
 };
 
 #define GRISTMILL_NEXT_NOW 0  /* Poll again as soon as there is room. */
@@ -344,6 +370,19 @@ struct GristmillKind {
                       struct GristmillFailure *failure);
   /* The snapshot of this epoch is durable: what was staged before it may be published. */
   int32_t (*committed)(void *stage, uint64_t epoch, struct GristmillFailure *failure);
+
+  /* Since 1.1: what stages of the kind alone can know of their work; each becomes a metric, named after the
+   * kind, in every mode. Writes a JSON list of
+   *   {"name": "cache_misses",      letters from a to z, digits and `_`; without the kind and the unit
+   *    "measure": "counter",        counter: only grows; gauge: goes up and down; lowest: a gauge of which
+   *                                 that of the lowest worker counts; histogram
+   *    "help": "Rows that were not in the cache.",
+   *    "unit": "seconds",           or "bytes"; left out where there is none
+   *    "label": "status", "values": ["2xx", "5xx"]     a number for each value; left out where there is one
+   *    "bounds": [0.01, 0.1, 1]}    of a histogram, rising
+   * All series are known from this, at most a thousand in all: nothing that is in the rows becomes one.
+   * Members that are not known are passed over; measures and units stay these for the whole major. */
+  void (*readings)(const struct GristmillWriter *out);
 };
 
 /* ---- The plugin ---- */
@@ -389,6 +428,43 @@ static inline int32_t gristmill_fail_column(struct GristmillFailure *failure, co
                                             const char *message) {
   gristmill_put(&failure->column, column);
   return gristmill_fail(failure, GRISTMILL_ERROR_SCHEMA, message);
+}
+
+/* The number of a reading, or of a value of its label; -1, with which the calls below do nothing, if there is
+ * none, and in a host of 1.0. A reading without a label has the value {NULL, 0}. */
+static inline int64_t gristmill_reading(const struct GristmillHost *host, struct GristmillText name,
+                                        struct GristmillText value) {
+  return GRISTMILL_HAS(host, record) && host->reading ? host->reading(host->handle, name, value) : -1;
+}
+
+/* A counter grows. */
+static inline void gristmill_add(const struct GristmillHost *host, int64_t reading, uint64_t more) {
+  if (reading >= 0) host->add(host->handle, reading, more);
+}
+
+/* A gauge is this from now on. */
+static inline void gristmill_set(const struct GristmillHost *host, int64_t reading, double value) {
+  if (reading >= 0) host->set(host->handle, reading, value);
+}
+
+/* A gauge is so much more from now on, or less. */
+static inline void gristmill_change(const struct GristmillHost *host, int64_t reading, double by) {
+  if (reading >= 0) host->change(host->handle, reading, by);
+}
+
+/* A histogram takes a value. */
+static inline void gristmill_record(const struct GristmillHost *host, int64_t reading, double value) {
+  if (reading >= 0) host->record(host->handle, reading, value);
+}
+
+/* Sends rows to the dead letters with a class, GRISTMILL_CAUSE_..., which a host of 1.0 does not count. See
+ * reject() of the output for the rest. */
+static inline int32_t gristmill_reject(const struct GristmillOutput *out, struct ArrowArray *rows,
+                                       struct ArrowSchema *schema, int32_t cause, struct GristmillText reason,
+                                       struct GristmillFailure *failure) {
+  if (GRISTMILL_HAS(out, reject_as) && out->reject_as)
+    return out->reject_as(out->handle, rows, schema, cause, reason, failure);
+  return out->reject(out->handle, rows, schema, reason, failure);
 }
 
 /* The place of a column among the children of a schema, or -1. */

@@ -50,6 +50,7 @@ mod check;
 mod details;
 mod failure;
 mod grown;
+mod numbers;
 mod plain;
 mod plugin;
 mod rows;

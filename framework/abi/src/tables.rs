@@ -6,6 +6,7 @@ use std::ffi::c_void;
 pub use arrow_data::ffi::FFI_ArrowArray as ArrowArray;
 pub use arrow_schema::ffi::FFI_ArrowSchema as ArrowSchema;
 
+pub use crate::numbers::{FAILED, NEVER, OK, cause, next, role};
 pub use crate::text::{Buffer, MOST_WRITTEN, Text, Writer};
 
 /// What every plugin begins with: "gristmil" in ASCII.
@@ -13,38 +14,9 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"gristmil");
 /// Version of the tables: both sides must have the same.
 pub const MAJOR: u32 = 1;
 /// Version of the tables: grows with every field that is added.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 /// The function that a plugin exports, or the beginning of its name, with `_` and a name of its own.
 pub const ENTRY: &str = "gristmill_plugin";
-
-/// Roles of a kind.
-pub mod role {
-    /// Starts data.
-    pub const SOURCE: i32 = 1;
-    /// Has input and output.
-    pub const TRANSFORM: i32 = 2;
-    /// Only takes.
-    pub const SINK: i32 = 3;
-}
-
-/// When a source wants to be polled again.
-pub mod next {
-    /// As soon as there is room.
-    pub const NOW: i32 = 0;
-    /// At a time.
-    pub const AT: i32 = 1;
-    /// When it is woken.
-    pub const WAIT: i32 = 2;
-    /// Never.
-    pub const DONE: i32 = 3;
-}
-
-/// What a call that can fail returns when it did not.
-pub const OK: i32 = 0;
-/// What it returns when it did; the [`Failure`] says why.
-pub const FAILED: i32 = 1;
-/// A time that does not come.
-pub const NEVER: u64 = u64::MAX;
 
 /// Signature of the function that a plugin exports.
 pub type Entry = unsafe extern "C" fn() -> *const Plugin;
@@ -159,6 +131,8 @@ pub struct Kind {
     /// The snapshot of this epoch is durable.
     pub committed:
         Option<unsafe extern "C" fn(stage: *mut c_void, epoch: u64, failure: *mut Failure) -> i32>,
+    /// Writes its readings as a JSON list of [`Declared`](gristmill_stage::reading::Declared). Since 1.1.
+    pub readings: Option<unsafe extern "C" fn(out: *const Writer)>,
 }
 
 /// A call in which a stage may put rows out.
@@ -280,7 +254,22 @@ pub struct Host {
     pub wall: unsafe extern "C" fn(handle: *const c_void) -> i64,
     /// Writes a text without the secrets of the pipeline.
     pub redact: unsafe extern "C" fn(handle: *const c_void, text: Text, out: *const Writer),
+    /// The number of a reading, or of one value of its label, for the calls that follow; -1 if there is
+    /// none. Since 1.1, as are they.
+    pub reading:
+        Option<unsafe extern "C" fn(handle: *const c_void, name: Text, value: Text) -> i64>,
+    /// A counter grows.
+    pub add: Option<unsafe extern "C" fn(handle: *const c_void, reading: i64, more: u64)>,
+    /// A gauge is this from now on.
+    pub set: Option<SetReading>,
+    /// A gauge is so much more from now on, or less.
+    pub change: Option<SetReading>,
+    /// A histogram takes a value.
+    pub record: Option<SetReading>,
 }
+
+/// A call that says something of a reading.
+pub type SetReading = unsafe extern "C" fn(handle: *const c_void, reading: i64, value: f64);
 
 /// Where a stage puts its rows during a call.
 #[repr(C)]
@@ -306,6 +295,17 @@ pub struct Output {
         reason: Text,
         failure: *mut Failure,
     ) -> i32,
+    /// The same with the class of the reason, see [`cause`]. Since 1.1.
+    pub reject_as: Option<
+        unsafe extern "C" fn(
+            handle: *mut c_void,
+            rows: *mut ArrowArray,
+            schema: *mut ArrowSchema,
+            cause: i32,
+            reason: Text,
+            failure: *mut Failure,
+        ) -> i32,
+    >,
 }
 
 /// When a source wants to be polled again.

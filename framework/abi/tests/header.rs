@@ -25,7 +25,7 @@ fn tables() -> Vec<(&'static str, usize, Vec<Field>)> {
             kind_count),
         table!(abi::Kind as "GristmillKind": struct_size, role, reserved, name, summary, example,
             input, output, options_schema, plan, open, close, process, wake, finish, ready, done,
-            holding, wake_at, poll, stop, snapshot, committed),
+            holding, wake_at, poll, stop, snapshot, committed, readings),
         table!(abi::Failure as "GristmillFailure": struct_size, kind, has_option, message, option,
             column, help),
         table!(abi::Options as "GristmillOptions": struct_size, json, handle, text, integer, number,
@@ -34,8 +34,9 @@ fn tables() -> Vec<(&'static str, usize, Vec<Field>)> {
         table!(abi::Context as "GristmillContext": struct_size, stage, instance, instances, input,
             output, batch_rows, batch_bytes, ordered, resumable, hints, origins, restored, host),
         table!(abi::Host as "GristmillHost": struct_size, handle, retain, release, wake, now, wall,
-            redact),
-        table!(abi::Output as "GristmillOutput": struct_size, handle, emit, reject),
+            redact, reading, add, set, change, record),
+        table!(abi::Output as "GristmillOutput": struct_size, handle, emit, reject,
+            reject_as),
         table!(abi::Next as "GristmillNext": when, reserved, at),
         table!(abi::StateWriter as "GristmillStateWriter": struct_size, handle, version, part, value),
         table!(abi::Restored as "GristmillRestored": struct_size, version, has_value, value, parts,
@@ -70,6 +71,10 @@ fn constants() -> Vec<(&'static str, u64)> {
         ("GRISTMILL_NEXT_AT", abi::next::AT as u64),
         ("GRISTMILL_NEXT_WAIT", abi::next::WAIT as u64),
         ("GRISTMILL_NEXT_DONE", abi::next::DONE as u64),
+        ("GRISTMILL_CAUSE_DATA", abi::cause::DATA as u64),
+        ("GRISTMILL_CAUSE_IO", abi::cause::IO as u64),
+        ("GRISTMILL_CAUSE_LATE", abi::cause::LATE as u64),
+        ("GRISTMILL_CAUSE_REFUSED", abi::cause::REFUSED as u64),
         ("GRISTMILL_ERROR_OPTIONS", number(Kind::Options)),
         ("GRISTMILL_ERROR_SCHEMA", number(Kind::Schema)),
         ("GRISTMILL_ERROR_DATA", number(Kind::Data)),
@@ -79,6 +84,18 @@ fn constants() -> Vec<(&'static str, u64)> {
         ("GRISTMILL_ERROR_PANIC", number(Kind::Panic)),
         ("GRISTMILL_ERROR_INTERNAL", number(Kind::Internal)),
     ]
+}
+
+/// The classes by which rows are rejected have the numbers of the contract.
+#[test]
+fn causes_are_those_of_the_contract() {
+    use gristmill_stage::Cause;
+    let known = [abi::cause::DATA, abi::cause::IO, abi::cause::LATE, abi::cause::REFUSED];
+    let said = known.map(|number| Cause::said(number as u64));
+    assert_eq!(said, [Cause::Data, Cause::Io, Cause::Late, Cause::Refused]);
+    assert_eq!(said.map(|cause| cause as i32), known);
+    // That children died is not for a stage to say.
+    assert_eq!(Cause::said(Cause::Died as u64), Cause::Data);
 }
 
 /// A program that prints all of that as C sees it, in the same order.
@@ -180,7 +197,7 @@ fn the_first_sizes_are_those_of_the_frozen_header() {
 #[test]
 fn whether_a_table_has_a_field_can_be_asked() {
     let source = "#include <gristmill.h>\n\
-         int has(const struct GristmillHost *host) { return GRISTMILL_HAS(host, redact); }\n\
+         int has(const struct GristmillHost *host) { return GRISTMILL_HAS(host, record); }\n\
          int main(void) {\n\
            struct GristmillHost host = {0};\n\
            host.struct_size = sizeof host;\n\

@@ -10,6 +10,8 @@
 )]
 
 mod common;
+#[path = "common/watched.rs"]
+mod watched;
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
@@ -17,6 +19,7 @@ use std::process::Stdio;
 
 use common::{Ended, Place};
 use rustix::process::{Pid, Signal, kill_process};
+use watched::{Sample, Watched, sum};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -250,6 +253,63 @@ fn one_ctrl_c_ends_a_source_in_order() {
 }
 
 #[test]
+fn what_it_reads_of_its_work_and_why_it_rejects_is_in_the_metrics() {
+    for workers in [1, 2] {
+        let place = Place::new();
+        numbers(&place, 100);
+        let stage = format!("type: tells, run: {{ workers: {workers} }}");
+        let open = "name: open, type: read, with: { path: '-', format: lines }";
+        let yaml = pipeline(&[READ, &stage, "type: discard", open, "name: end, type: discard"]);
+        let mut run = Watched::run(&place, &yaml);
+        let of = |samples: &[Sample], name: &str, labels: &[&str]| {
+            let stage = ["stage=\"tells\"", "mode=\"process\""];
+            sum(samples, &format!("gristmill_{name}"), &[&stage[..], labels].concat())
+        };
+        let told = run.wait_for("all is counted", |samples| {
+            of(samples, "tells_rows_total", &[]) == 100.0
+                && of(samples, "stage_rows_rejected_total", &[]) == 12.0
+        });
+        for (name, labels, value) in [
+            ("tells_rows_total", "side=\"even\"", 50.0),
+            ("tells_rows_total", "side=\"odd\"", 50.0),
+            ("tells_number_bucket", "le=\"10\"", 11.0),
+            ("tells_number_bucket", "le=\"50\"", 51.0),
+            ("tells_number_bucket", "le=\"+Inf\"", 100.0),
+            ("tells_number_sum", "kind=\"tells\"", 4950.0),
+            ("stage_rows_rejected_total", "reason=\"late\"", 10.0),
+            ("stage_rows_rejected_total", "reason=\"io\"", 1.0),
+            ("stage_rows_rejected_total", "reason=\"data\"", 1.0),
+        ] {
+            assert_eq!(of(&told, name, &[labels]), value, "{workers} {name} {labels}");
+        }
+        assert!(told.iter().any(|one| one.name == "gristmill_tells_last_bytes"));
+        let never = told.iter().filter(|one| one.name.contains("never")).count();
+        assert_eq!(never, 0, "{told:?}");
+    }
+}
+
+#[test]
+fn a_reading_that_can_be_no_metric_is_an_error_that_names_it() {
+    let place = Place::new();
+    place.write(
+        "wrong.py",
+        "from dataclasses import dataclass\nimport gristmill\n@dataclass\nclass Readings:\n    \
+         Misses: gristmill.Counter = gristmill.counter('Misses.')\n\
+         @gristmill.rows('clean')\ndef clean(row: dict, readings: Readings) -> dict:\n    return row\n\
+         gristmill.main()\n",
+    );
+    let python = format!("{ROOT}/target/python/bin/python");
+    let yaml = format!("plugins:\n  - {{ command: ['{python}', ./wrong.py] }}\nstages: []\n");
+    place.write("pipeline.yaml", &yaml);
+    place
+        .gristmill(&["check", "pipeline.yaml"])
+        .expect(1)
+        .says("`clean` of `")
+        .says("the reading `Misses` has a name that is not of letters from a to z")
+        .says("pipeline.yaml:2:17");
+}
+
+#[test]
 fn mistakes_are_shown_where_they_stand() {
     let place = Place::new();
     numbers(&place, 1);
@@ -307,7 +367,7 @@ fn programs_that_are_no_plugins() {
         "import os, struct; p = {hello:?}.encode(); os.write(0, struct.pack('<IBBHQ', len(p), 1, 0, 0, 0) + p); os.read(0, 1)"
     );
     place.write("other.py", &code);
-    says("python3, ./other.py", "other speaks gristmill-worker 9.0, this is gristmill-worker 1.3");
+    says("python3, ./other.py", "other speaks gristmill-worker 9.0, this is gristmill-worker 1.4");
     place.write("other.py", &code.replace("9,", "1,"));
     says("python3, ./other.py", "other speaks 1.0 and cannot say which kinds it has");
 }

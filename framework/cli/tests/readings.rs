@@ -13,7 +13,7 @@ mod common;
 #[path = "common/watched.rs"]
 mod watched;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
@@ -24,26 +24,51 @@ use watched::{Sample, Watched, sum};
 
 const MODES: [&str; 3] = ["pooled", "threaded", "process"];
 
+/// What stands before a kind that is built in, and before one that is loaded.
+const BUILT_IN: &str = "";
+const LOADED: &str = "lib.";
+
+/// Every mode, with kinds that are built in and with the same ones loaded from the libraries of their crates.
+fn ways() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [BUILT_IN, LOADED].into_iter().flat_map(|from| MODES.into_iter().map(move |mode| (from, mode)))
+}
+
+/// The beginning of a pipeline that may have both.
+fn head() -> String {
+    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = |name: &str| {
+        let file = folder.join(format!("libgristmill_{name}.so"));
+        format!("  - {{ path: '{}', namespace: lib }}\n", file.display())
+    };
+    let libraries: String = ["fetch", "sql", "shape", "command"].map(library).concat();
+    format!("name: told\nplugins:\n{libraries}stages:\n")
+}
+
+/// The name of a metric of a kind.
+fn metric(from: &str, name: &str) -> String {
+    format!("gristmill_{}{name}", from.replace('.', "_"))
+}
+
 /// Keeps the run from its end for as long as its stdin is open.
 const OPEN: &str = "  - { name: open, type: read, with: { path: '-', format: lines } }\n  - { name: end, type: discard }\n";
 
 #[test]
 fn requests_are_told_of_in_every_mode() {
-    for mode in MODES {
+    for (from, mode) in ways() {
         let place = Place::new();
         let mut run = Watched::run(
             &place,
             &format!(
-                "name: told\nstages:\n  \
-                 - {{ name: requests, type: generate, with: {{ urls: \
+                "{}  - {{ name: requests, type: generate, with: {{ urls: \
                  ['demo:/item/1', 'demo:/item/2', 'demo:/status/404', 'demo:/flaky/7', 'demo:/redirect/2'] }} }}\n  \
-                 - {{ name: pages, type: fetch, run: {{ mode: {mode} }}, with: {{ retries: 2, backoff: {{ initial: 1ms }} }} }}\n  \
-                 - {{ name: out1, type: discard }}\n{OPEN}"
+                 - {{ name: pages, type: {from}fetch, run: {{ mode: {mode} }}, with: {{ retries: 2, backoff: {{ initial: 1ms }} }} }}\n  \
+                 - {{ name: out1, type: discard }}\n{OPEN}",
+                head()
             ),
         );
         let of = |samples: &[Sample], name: &str, labels: &[&str]| {
             let stage = ["stage=\"pages\"", &format!("mode=\"{mode}\"")];
-            sum(samples, &format!("gristmill_fetch_{name}"), &[&stage[..], labels].concat())
+            sum(samples, &metric(from, &format!("fetch_{name}")), &[&stage[..], labels].concat())
         };
         let told = run.wait_for("all is fetched", |samples| {
             of(samples, "responses_total", &[]) >= 6.0 && of(samples, "in_flight", &[]) == 0.0
@@ -62,35 +87,35 @@ fn requests_are_told_of_in_every_mode() {
 
 #[test]
 fn requests_under_way_are_seen_and_gone_when_they_fail() {
-    for mode in MODES {
+    for (from, mode) in ways() {
         let place = Place::new();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = listener.local_addr().unwrap();
         let mut run = Watched::run(
             &place,
             &format!(
-                "name: told\nstages:\n  \
-                 - {{ type: generate, with: {{ url: 'http://{base}/{{n}}', count: 3 }} }}\n  \
-                 - {{ name: pages, type: fetch, run: {{ mode: {mode} }}, with: {{ retries: 0, timeout: 1h, read_timeout: 1h }} }}\n  \
-                 - {{ name: out2, type: discard }}\n{OPEN}"
+                "{}  - {{ type: generate, with: {{ url: 'http://{base}/{{n}}', count: 3 }} }}\n  \
+                 - {{ name: pages, type: {from}fetch, run: {{ mode: {mode} }}, with: {{ retries: 0, timeout: 1h, read_timeout: 1h }} }}\n  \
+                 - {{ name: out2, type: discard }}\n{OPEN}",
+                head()
             ),
         );
         let held: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
         let both = |samples: &[Sample]| {
-            ["in_flight", "connections"]
-                .map(|name| sum(samples, &format!("gristmill_fetch_{name}"), &[]))
+            ["fetch_in_flight", "fetch_connections"]
+                .map(|name| sum(samples, &metric(from, name), &[]))
         };
         run.wait_for("three are under way", |samples| both(samples) == [3.0; 2]);
         drop(held);
         let told = run.wait_for("none is under way", |samples| both(samples) == [0.0; 2]);
-        let none = sum(&told, "gristmill_fetch_responses_total", &["status=\"none\""]);
-        assert_eq!(none, 3.0, "{mode}");
+        let none = sum(&told, &metric(from, "fetch_responses_total"), &["status=\"none\""]);
+        assert_eq!(none, 3.0, "{from}{mode}");
     }
 }
 
 #[test]
 fn windows_tell_how_far_they_are_and_what_was_late() {
-    for mode in MODES {
+    for (from, mode) in ways() {
         let place = Place::new();
         let rows = |times: &[u32]| -> String {
             times.iter().map(|t| format!("{{\"t\":{t},\"k\":\"k{}\"}}\n", t % 7)).collect()
@@ -100,18 +125,18 @@ fn windows_tell_how_far_they_are_and_what_was_late() {
         let mut run = Watched::run(
             &place,
             &format!(
-                "name: told\nstages:\n  \
-                 - {{ type: read, with: {{ path: rows.jsonl, columns: {{ t: int64, k: string }} }} }}\n  \
+                "{}  - {{ type: read, with: {{ path: rows.jsonl, columns: {{ t: int64, k: string }} }} }}\n  \
                  - {{ type: map, with: {{ set: {{ t: to_timestamp(t) }} }} }}\n  \
                  - {{ name: both, type: filter, from: [map, lines] , with: {{ where: 't is not null' }} }}\n  \
-                 - {{ name: sums, type: aggregate, run: {{ mode: {mode} }}, with: {{ group_by: [k], select: {{ n: count(*) }}, window: {{ time: t, size: 1m }} }} }}\n  \
+                 - {{ name: sums, type: {from}aggregate, run: {{ mode: {mode} }}, with: {{ group_by: [k], select: {{ n: count(*) }}, window: {{ time: t, size: 1m }} }} }}\n  \
                  - {{ name: out3, type: discard }}\n  \
                  - {{ name: raw, type: read, with: {{ path: '-', format: jsonl, columns: {{ t: int64, k: string }} }} }}\n  \
-                 - {{ name: lines, type: map, with: {{ set: {{ t: to_timestamp(t) }} }} }}\n"
+                 - {{ name: lines, type: map, with: {{ set: {{ t: to_timestamp(t) }} }} }}\n",
+                head()
             ),
         );
         let of = |samples: &[Sample], name: &str| {
-            sum(samples, &format!("gristmill_aggregate_{name}"), &["stage=\"sums\""])
+            sum(samples, &metric(from, &format!("aggregate_{name}")), &["stage=\"sums\""])
         };
         let told = run.wait_for("a row was late", |samples| of(samples, "late_rows_total") == 1.0);
         assert_eq!(of(&told, "watermark_timestamp_seconds"), 130.0, "{mode}");
@@ -125,29 +150,176 @@ fn windows_tell_how_far_they_are_and_what_was_late() {
 
 #[test]
 fn rejected_rows_are_counted_by_the_class_of_the_reason() {
-    let place = Place::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = listener.local_addr().unwrap();
-    drop(listener);
-    let mut run = Watched::run(
-        &place,
-        &format!(
-            "name: told\nstages:\n  \
-             - {{ name: requests, type: generate, with: {{ url: 'http://{nobody}/{{n}}', count: 4 }} }}\n  \
-             - {{ name: pages, type: fetch, with: {{ retries: 0, on_error: reject }} }}\n  \
-             - {{ name: out4, type: discard }}\n  \
-             - {{ name: bad, type: filter, from: requests, with: {{ where: '1 / (length(url) - length(url)) = 1' }} }}\n  \
-             - {{ name: out5, type: discard }}\n  \
-             - {{ name: none, type: command, from: requests, with: {{ command: ['false'], columns: {{ a: string }} }} }}\n  \
-             - {{ name: out6, type: discard }}\n{OPEN}"
-        ),
-    );
-    for (stage, reason) in [("pages", "io"), ("bad", "data"), ("none", "refused")] {
-        let labels = [&*format!("stage=\"{stage}\""), &format!("reason=\"{reason}\"")];
-        run.wait_for(&format!("{stage} rejects"), |samples| {
-            sum(samples, "gristmill_stage_rows_rejected_total", &labels) == 4.0
+    for (from, mode) in ways() {
+        let place = Place::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = listener.local_addr().unwrap();
+        drop(listener);
+        let mut run = Watched::run(
+            &place,
+            &format!(
+                "{}  - {{ name: requests, type: generate, with: {{ url: 'http://{nobody}/{{n}}', count: 4 }} }}\n  \
+                 - {{ name: pages, type: {from}fetch, run: {{ mode: {mode} }}, with: {{ retries: 0, on_error: reject }} }}\n  \
+                 - {{ name: out4, type: discard }}\n  \
+                 - {{ name: bad, type: {from}filter, from: requests, run: {{ mode: {mode} }}, with: {{ where: '1 / (length(url) - length(url)) = 1' }} }}\n  \
+                 - {{ name: out5, type: discard }}\n  \
+                 - {{ name: none, type: {from}command, from: requests, run: {{ mode: {mode} }}, with: {{ command: ['false'], columns: {{ a: string }} }} }}\n  \
+                 - {{ name: out6, type: discard }}\n{OPEN}",
+                head()
+            ),
+        );
+        for (stage, reason) in [("pages", "io"), ("bad", "data"), ("none", "refused")] {
+            let labels = [&*format!("stage=\"{stage}\""), &format!("reason=\"{reason}\"")];
+            run.wait_for(&format!("{stage} rejects"), |samples| {
+                sum(samples, "gristmill_stage_rows_rejected_total", &labels[..1]) == 4.0
+            });
+            let right = run.sum("gristmill_stage_rows_rejected_total", &labels);
+            assert_eq!(right, 4.0, "{from}{stage} {mode}");
+        }
+    }
+}
+
+/// All series of kinds, without what tells the two ways apart: the name of the stage and of the kind.
+fn series(samples: &[Sample], from: &str) -> BTreeMap<(String, String), f64> {
+    let of_stage = |sample: &&Sample| {
+        let kind = format!("kind=\"{from}");
+        let own = sample.labels.split(',').find(|label| label.starts_with("kind="));
+        let other = from.is_empty() && own.is_some_and(|own| own.contains(LOADED));
+        own.is_some_and(|own| own.starts_with(&kind)) && !other
+    };
+    let kinds = ["fetch_", "aggregate_", "sort_", "dedupe_"];
+    let own = samples.iter().filter(of_stage).filter_map(|sample| {
+        let name = sample.name.strip_prefix(&metric(from, ""))?.to_owned();
+        kinds.iter().any(|kind| name.starts_with(kind)).then(|| {
+            let labels = sample.labels.split(',');
+            let labels =
+                labels.filter(|one| !["stage=", "kind="].iter().any(|key| one.starts_with(key)));
+            ((name, labels.collect::<Vec<_>>().join(",")), sample.value)
+        })
+    });
+    own.collect()
+}
+
+/// The names of all series of the four kinds, without what all begin with.
+const SERIES: [&str; 13] = [
+    "aggregate_groups",
+    "aggregate_late_rows_total",
+    "aggregate_watermark_timestamp_seconds",
+    "dedupe_remembered",
+    "fetch_connections",
+    "fetch_in_flight",
+    "fetch_request_duration_seconds_bucket",
+    "fetch_request_duration_seconds_count",
+    "fetch_request_duration_seconds_sum",
+    "fetch_responses_total",
+    "fetch_retries_total",
+    "sort_held_bytes",
+    "sort_spilled_bytes_total",
+];
+
+#[test]
+fn loaded_kinds_have_the_series_of_the_built_in_ones() {
+    for mode in MODES {
+        let place = Place::new();
+        let times = [10, 20, 30, 130, 11];
+        let rows: Vec<_> =
+            times.iter().map(|t| format!("{{\"t\":{t},\"k\":\"k{}\"}}\n", t % 7)).collect();
+        place.write("rows.jsonl", &rows.concat());
+        let of = |(number, from): (usize, &str)| {
+            let stages = [
+                ("fetch", "requests", "retries: 0"),
+                (
+                    "aggregate",
+                    "rows",
+                    "group_by: [k], select: { n: count(*) }, window: { time: t, size: 1m }",
+                ),
+                ("sort", "rows", "by: [k]"),
+                ("dedupe", "rows", "by: [k]"),
+            ];
+            let stage = |(kind, input, with): &(&str, &str, &str)| {
+                format!(
+                    "  - {{ name: {kind}{number}, type: {from}{kind}, from: {input}, run: {{ mode: {mode} }}, with: {{ {with} }} }}\n  \
+                     - {{ name: end{kind}{number}, type: discard }}\n"
+                )
+            };
+            stages.iter().map(stage).collect::<String>()
+        };
+        let both: String = [BUILT_IN, LOADED].into_iter().enumerate().map(of).collect();
+        // Its stdin stays open, so all but `fetch` go on.
+        let mut run = Watched::run(
+            &place,
+            &format!(
+                "{}  - {{ name: requests, type: generate, with: {{ urls: ['demo:/item/1', 'demo:/status/404'] }} }}\n  \
+                 - {{ name: file, type: read, with: {{ path: rows.jsonl, columns: {{ t: int64, k: string }} }} }}\n  \
+                 - {{ name: open, type: read, with: {{ path: '-', format: jsonl, columns: {{ t: int64, k: string }} }} }}\n  \
+                 - {{ name: rows, type: map, from: [file, open], with: {{ set: {{ t: to_timestamp(t) }} }} }}\n{both}",
+                head()
+            ),
+        );
+        let told = run.wait_for("both ways tell all", |samples| {
+            let tells = |from: &&str| {
+                let of = |name: &str| sum(samples, &metric(from, name), &[]);
+                [
+                    ("fetch_responses_total", 2.0),
+                    ("aggregate_groups", 1.0),
+                    ("aggregate_late_rows_total", 1.0),
+                    ("aggregate_watermark_timestamp_seconds", 130.0),
+                    ("dedupe_remembered", 4.0),
+                ]
+                .iter()
+                .all(|(name, value)| of(name) == *value)
+                    && of("sort_held_bytes") > 0.0
+            };
+            [BUILT_IN, LOADED].iter().all(tells)
         });
-        assert_eq!(run.sum("gristmill_stage_rows_rejected_total", &labels[..1]), 4.0, "{stage}");
+        let (built_in, loaded) = (series(&told, BUILT_IN), series(&told, LOADED));
+        let names: BTreeSet<&str> = built_in.keys().map(|(name, _)| &**name).collect();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), SERIES, "{mode}");
+        assert_eq!(
+            built_in.keys().collect::<Vec<_>>(),
+            loaded.keys().collect::<Vec<_>>(),
+            "{mode}"
+        );
+        // How long requests took, and how many connections that needed, is never the same.
+        let differs = [
+            "fetch_connections",
+            "fetch_request_duration_seconds_bucket",
+            "fetch_request_duration_seconds_sum",
+        ];
+        for (key, value) in built_in.iter().filter(|((name, _), _)| !differs.contains(&&**name)) {
+            assert_eq!(loaded[key], *value, "{mode} {key:?}");
+        }
+    }
+}
+
+/// A plugin in C declares a reading and counts by its number.
+#[test]
+fn what_a_plugin_in_c_counts_is_a_metric_in_every_mode() {
+    for mode in MODES {
+        let place = Place::new();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let compiled = Command::new("cc")
+            .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+            .arg(place.path().join("libratio.so"))
+            .arg(format!("{root}/examples/c-transform/ratio.c"))
+            .arg(format!("-I{root}/framework/abi/include"))
+            .output()
+            .unwrap();
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let mut run = Watched::run(
+            &place,
+            &format!(
+                "name: told\nplugins: [{{ path: ./libratio.so, namespace: acme }}]\nstages:\n  \
+                 - {{ name: numbers, type: generate, with: {{ range: 0..20 }} }}\n  \
+                 - {{ name: ratios, type: acme.ratio, run: {{ mode: {mode}, workers: 2 }}, with: {{ of: n, by: n }} }}\n  \
+                 - {{ name: out8, type: discard }}\n{OPEN}"
+            ),
+        );
+        // 0 by 0 is none.
+        let labels = [&*format!("mode=\"{mode}\""), "kind=\"acme.ratio\"", "stage=\"ratios\""];
+        run.wait_for("it is counted", |samples| {
+            sum(samples, "gristmill_acme_ratio_nulls_total", &labels) == 1.0
+        });
     }
 }
 

@@ -58,10 +58,14 @@ fn a_plugin_is_inspected() {
     let file = place.path().join("libratio.so");
     let said = place.gristmill(&["plugin", "inspect", "libratio.so"]).expect(0);
     said.prints("ratio (transform): Adds the quotient of two columns.")
-        .prints("interface: 1.0")
+        .prints("interface: 1.1")
+        .prints("metric gristmill_ratio_nulls_total: Rows without a quotient")
         .prints("of: The column that is divided.");
     let json = place.gristmill(&["plugin", "inspect", file.to_str().unwrap(), "--json"]).expect(0);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let readings = &json["kinds"][0]["readings"];
+    assert_eq!(readings[0]["name"], "nulls");
+    assert_eq!(readings[0]["measure"], "counter");
     let pin = json["sha256"].as_str().unwrap();
     place.write(
         "pipeline.yaml",
@@ -243,6 +247,7 @@ mod programs {
         let said = place.gristmill(&["plugin", "inspect", "--command", python, program]).expect(0);
         said.prints("total (transform): Adds up `n`, and puts the sum out at the end.")
             .prints("at: The row at which it does it.")
+            .prints("metric gristmill_tells_rows_total: Rows by whether they are even.")
             .prints(&format!("command:   {python} {program}"));
         let said = place.gristmill(&["plugin", "inspect", "--json", "--command", python, program]);
         let json: serde_json::Value = serde_json::from_str(&said.expect(0).stdout).unwrap();

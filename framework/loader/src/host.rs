@@ -6,7 +6,9 @@ use std::task::Waker;
 use std::time::{Duration, UNIX_EPOCH};
 
 use gristmill_abi::{Host, NEVER, Text, Writer};
-use gristmill_stage::{BuildContext, Clock, Redact};
+use gristmill_stage::{BuildContext, Clock, Reading, Readout, Redact, Result};
+
+use crate::readings::Readouts;
 
 /// What a stage may ask of its run, counted by who holds on to it.
 pub(crate) struct Run {
@@ -14,6 +16,7 @@ pub(crate) struct Run {
     waker: Waker,
     clock: Arc<dyn Clock>,
     redact: Option<Arc<Redact>>,
+    readouts: Readouts,
 }
 
 // SAFETY: the pointer in the table leads to this very value, and all else may go to any thread.
@@ -22,8 +25,10 @@ unsafe impl Send for Run {}
 unsafe impl Sync for Run {}
 
 impl Run {
-    pub(crate) fn new(context: &BuildContext) -> Arc<Self> {
-        Arc::new_cyclic(|own: &Weak<Self>| Self {
+    /// That of one worker of a kind with these readings.
+    pub(crate) fn new(readings: &'static [Reading], context: &BuildContext) -> Result<Arc<Self>> {
+        let readouts = Readouts::new(readings, context)?;
+        Ok(Arc::new_cyclic(|own: &Weak<Self>| Self {
             table: Host {
                 struct_size: size_of::<Host>(),
                 handle: own.as_ptr().cast(),
@@ -33,11 +38,17 @@ impl Run {
                 now,
                 wall,
                 redact,
+                reading: Some(reading),
+                add: Some(add),
+                set: Some(set),
+                change: Some(change),
+                record: Some(record),
             },
             waker: context.waker().clone(),
             clock: Arc::clone(context.clock()),
             redact: context.redactor().cloned(),
-        })
+            readouts,
+        }))
     }
 
     pub(crate) fn table(&self) -> *const Host {
@@ -51,6 +62,17 @@ impl Run {
     unsafe fn of<'a>(handle: *const c_void) -> &'a Self {
         // SAFETY: by the contract of this function.
         unsafe { &*handle.cast() }
+    }
+}
+
+/// Sets a reading of the run behind a handle.
+///
+/// # Safety
+/// It must be the handle of a table that somebody holds on to.
+unsafe fn with(handle: *const c_void, number: i64, set: impl FnOnce(&Readout)) {
+    // SAFETY: by the contract of this function.
+    if let Some(readout) = unsafe { Run::of(handle) }.readouts.get(number) {
+        set(readout);
     }
 }
 
@@ -99,4 +121,29 @@ unsafe extern "C" fn redact(handle: *const c_void, text: Text, out: *const Write
         };
         (*out).put(&text);
     }
+}
+
+unsafe extern "C" fn reading(handle: *const c_void, name: Text, value: Text) -> i64 {
+    // SAFETY: the plugin holds on to the run, and both texts live as long as the call.
+    unsafe { Run::of(handle).readouts.number(name, value) }
+}
+
+unsafe extern "C" fn add(handle: *const c_void, reading: i64, more: u64) {
+    // SAFETY: the plugin holds on to it.
+    unsafe { with(handle, reading, |readout| readout.add(more)) };
+}
+
+unsafe extern "C" fn set(handle: *const c_void, reading: i64, value: f64) {
+    // SAFETY: the plugin holds on to it.
+    unsafe { with(handle, reading, |readout| readout.set(value)) };
+}
+
+unsafe extern "C" fn change(handle: *const c_void, reading: i64, by: f64) {
+    // SAFETY: the plugin holds on to it.
+    unsafe { with(handle, reading, |readout| readout.change(by)) };
+}
+
+unsafe extern "C" fn record(handle: *const c_void, reading: i64, value: f64) {
+    // SAFETY: the plugin holds on to it.
+    unsafe { with(handle, reading, |readout| readout.record(value)) };
 }

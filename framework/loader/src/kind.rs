@@ -9,13 +9,14 @@ use gristmill_abi::{
     read_table, role,
 };
 use gristmill_stage::arrow_schema::SchemaRef;
-use gristmill_stage::{BuildContext, Error, Kind, Planned, Provider, Result, Role, Stage};
+use gristmill_stage::{BuildContext, Error, Kind, Planned, Provider, Reading, Result, Role, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bounds;
 use crate::options::OptionsTable;
 use crate::plan::Planner;
+use crate::readings;
 use crate::stage::LoadedStage;
 
 /// What a kind says of itself, read once when the library is opened.
@@ -28,6 +29,7 @@ pub(crate) struct Described {
     input: String,
     output: String,
     options: Value,
+    readings: &'static [Reading],
     library: PathBuf,
     sha256: String,
 }
@@ -90,6 +92,7 @@ impl Described {
             input: text("input", table.input)?,
             output: text("output", table.output)?,
             options: options(&table, &name)?,
+            readings: readings::declared(&table, &name)?,
             library: library.to_owned(),
             sha256: sha256.to_owned(),
             table,
@@ -225,11 +228,16 @@ impl Kind for LoadedKind {
 
     fn build(&self, options: &Value, context: BuildContext) -> Result<Stage> {
         let options = OptionsTable::new(options);
-        let stage = LoadedStage::open(&self.described.table, &options, &context, self.strict)?;
+        let Described { table, readings, .. } = &*self.described;
+        let stage = LoadedStage::open((table, *readings), &options, &context, self.strict)?;
         Ok(match self.described.role {
             Role::Source => Stage::source(stage),
             Role::Transform | Role::Sink => Stage::transform(stage),
         })
+    }
+
+    fn readings(&self) -> &[Reading] {
+        self.described.readings
     }
 
     fn provider(&self) -> Option<&Provider> {

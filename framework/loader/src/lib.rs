@@ -15,6 +15,7 @@ mod loader;
 mod options;
 mod output;
 mod plan;
+mod readings;
 mod search;
 mod stage;
 mod state;

@@ -5,12 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use gristmill_abi::{
-    ArrowArray, ArrowSchema, FAILED, Failure, OK, Output as Table, Text, check_rows, import_batch,
-    import_schema,
+    ArrowArray, ArrowSchema, FAILED, Failure, OK, Output as Table, Text, cause, check_rows,
+    import_batch, import_schema,
 };
 use gristmill_stage::arrow_array::RecordBatch;
 use gristmill_stage::arrow_schema::SchemaRef;
-use gristmill_stage::{Error, ErrorKind, Output, Result};
+use gristmill_stage::{Cause, Error, ErrorKind, Output, Result};
 
 use crate::bounds;
 
@@ -40,7 +40,7 @@ impl<'a> Taker<'a> {
     /// What the plugin puts out by. Serves one call.
     pub(crate) fn table(&mut self) -> Table {
         let handle = (&raw mut *self).cast();
-        Table { struct_size: size_of::<Table>(), handle, emit, reject }
+        Table { struct_size: size_of::<Table>(), handle, emit, reject, reject_as: Some(reject_as) }
     }
 
     fn look_at(&self, rows: &RecordBatch) -> Result<()> {
@@ -96,6 +96,18 @@ unsafe extern "C" fn reject(
     reason: Text,
     failure: *mut Failure,
 ) -> i32 {
+    // SAFETY: what is said of this call is said of that.
+    unsafe { reject_as(handle, rows, schema, cause::DATA, reason, failure) }
+}
+
+unsafe extern "C" fn reject_as(
+    handle: *mut c_void,
+    rows: *mut ArrowArray,
+    schema: *mut ArrowSchema,
+    cause: i32,
+    reason: Text,
+    failure: *mut Failure,
+) -> i32 {
     let take = |taker: &mut Taker<'_>| {
         // SAFETY: the plugin gives both away, by the C Data Interface, also if one is missing.
         let (schema, rows) = unsafe {
@@ -114,7 +126,8 @@ unsafe extern "C" fn reject(
             (import_batch(rows, &schema, true)?, bounds::words(reason))
         };
         taker.look_at(&rows)?;
-        taker.out.reject(rows, &reason)
+        let cause = u64::try_from(cause).map(Cause::said).unwrap_or_default();
+        taker.out.reject_as(rows, cause, &reason)
     };
     // SAFETY: the plugin hands back the handle of its call.
     unsafe { Taker::take(handle, failure, take) }

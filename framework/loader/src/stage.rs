@@ -11,7 +11,9 @@ use gristmill_abi::{
 };
 use gristmill_stage::arrow_array::RecordBatch;
 use gristmill_stage::arrow_schema::SchemaRef;
-use gristmill_stage::{BuildContext, Error, Next, Output, Result, Snapshot, Source, Transform};
+use gristmill_stage::{
+    BuildContext, Error, Next, Output, Reading, Result, Snapshot, Source, Transform,
+};
 
 use crate::host::Run;
 use crate::kind::gone;
@@ -38,15 +40,15 @@ pub(crate) struct LoadedStage {
 unsafe impl Send for LoadedStage {}
 
 impl LoadedStage {
-    /// Lets a kind open one worker.
+    /// Lets a kind with these readings open one worker.
     pub(crate) fn open(
-        table: &Table,
+        (table, readings): (&Table, &'static [Reading]),
         options: &OptionsTable,
         context: &BuildContext,
         strict: bool,
     ) -> Result<Self> {
         let Some(open) = table.open else { return Err(gone()) };
-        let run = Run::new(context);
+        let run = Run::new(readings, context)?;
         let plain = plain_schema(context.input())?;
         let views = plain.is_some();
         let input = plain.unwrap_or_else(|| Arc::clone(context.input()));

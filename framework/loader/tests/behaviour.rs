@@ -10,8 +10,9 @@ use std::sync::Arc;
 use common::{Place, kind};
 use gristmill_loader::{Loader, Wanted};
 use gristmill_stage::arrow_array::RecordBatch;
+use gristmill_stage::reading::{Figure, Unit};
 use gristmill_stage::{
-    BuildContext, ErrorKind, Kind, Output, Result, Snapshot, Stage, SystemClock,
+    BuildContext, Cause, ErrorKind, Kind, Output, Readings, Result, Snapshot, Stage, SystemClock,
 };
 use gristmill_testkit::conformance::{Settings, check};
 use gristmill_testkit::{Harness, rows};
@@ -98,6 +99,69 @@ fn rejected_rows_have_the_columns_of_the_input() {
     assert_eq!((rejected.rows.clone(), rejected.reason.as_str()), (input(), "not today"));
 }
 
+#[test]
+fn rejected_rows_keep_their_class() {
+    for (word, cause) in [
+        ("GRISTMILL_CAUSE_DATA", Cause::Data),
+        ("GRISTMILL_CAUSE_IO", Cause::Io),
+        ("GRISTMILL_CAUSE_LATE", Cause::Late),
+        ("GRISTMILL_CAUSE_REFUSED", Cause::Refused),
+        // Those of a later minor, and numbers that are none.
+        ("4", Cause::Data),
+        ("-1", Cause::Data),
+    ] {
+        let place = Place::new();
+        let collected = run(&*kind(&place, &[&format!("-DREJECTS_AS={word}")])).unwrap();
+        let [rejected] = &collected.rejected[..] else { panic!("{:?}", collected.rejected) };
+        assert_eq!((rejected.rows.clone(), rejected.cause), (input(), cause), "{word}");
+    }
+}
+
+/// Readings that the fixture sets; `side` also has a value that it does not.
+const READINGS: &str = r#"[{"name":"rows","measure":"counter","help":"Rows."},
+    {"name":"side","measure":"counter","help":"Calls.","label":"side","values":["right","left"],"later":1},
+    {"name":"held","measure":"gauge","unit":"bytes","help":"What is held."},
+    {"name":"took","measure":"histogram","unit":"seconds","help":"How long.","bounds":[0.1,1]}]"#;
+
+/// As an argument of the compiler.
+fn declares(json: &str) -> String {
+    format!("-DREADINGS=\"{}\"", json.replace('"', "\\\"").replace('\n', " "))
+}
+
+#[test]
+fn a_kind_declares_readings_and_its_stages_set_them() {
+    for word in ["-DQUIET", "-DREADS_WRONGLY"] {
+        let place = Place::new();
+        let kind = kind(&place, &[&declares(READINGS), word]);
+        let names: Vec<_> = kind.readings().iter().map(|reading| reading.name).collect();
+        assert_eq!(names, ["rows", "side", "held", "took"]);
+        assert_eq!(kind.readings()[2].unit, Some(Unit::Bytes));
+        let readings = Arc::new(Readings::new(kind.readings()));
+        let schema = input().schema();
+        let context = BuildContext::new("told", Arc::new(SystemClock::start()))
+            .with_schemas(schema.clone(), schema)
+            .with_readings(readings.clone());
+        let Stage::Transform(mut stage) = kind.build(&json!({}), context).unwrap() else {
+            panic!("no transform");
+        };
+        stage.process(input(), &mut Nowhere).unwrap();
+        stage.process(input(), &mut Nowhere).unwrap();
+        let told: Vec<_> = readings
+            .read()
+            .into_iter()
+            .map(|series| (series.reading.name, series.value, series.figure))
+            .collect();
+        let expected = [
+            ("rows", None, Figure::Number(6.0)),
+            ("side", Some("right"), Figure::Number(0.0)),
+            ("side", Some("left"), Figure::Number(2.0)),
+            ("held", None, Figure::Number(5.0)),
+            ("took", None, Figure::Histogram { counts: vec![0, 2, 0], sum: 1.0 }),
+        ];
+        assert_eq!(told, expected, "{word}");
+    }
+}
+
 /// They come into files and messages.
 #[test]
 fn texts_have_bounds() {
@@ -140,6 +204,7 @@ fn a_plugin_of_the_oldest_minor_is_loaded() {
         let library = place.open("lib.so").unwrap();
         assert_eq!((library.version(), library.software()), ((1, 0), "pass 1.0"));
         let kind = library.kinds(None).remove(0);
+        assert!(kind.readings().is_empty());
         let settings = Settings::new().ordered().one_to_one();
         check(&*kind, &json!({}), vec![input()], &settings).unwrap();
     }

@@ -7,6 +7,7 @@ mod common;
 
 use std::ffi::c_void;
 use std::path::Path;
+use std::sync::Mutex;
 
 use common::Place;
 use gristmill_abi::{
@@ -100,7 +101,43 @@ fn planner(kept: &mut u32) -> Later<Plan> {
     Later::new(|struct_size| Plan { struct_size, handle, keep_input, column, schema, details })
 }
 
-fn host() -> Later<Host> {
+/// What was said of readings, in words.
+type Said = Mutex<Vec<String>>;
+
+fn host(said: &Said) -> Later<Host> {
+    /// Notes what is said.
+    ///
+    /// # Safety
+    /// The handle must be that of the table below.
+    unsafe fn note(handle: *const c_void, words: String) {
+        // SAFETY: by the contract of this function.
+        unsafe { &*handle.cast::<Said>() }.lock().unwrap().push(words);
+    }
+    unsafe extern "C" fn reading(handle: *const c_void, name: Text, value: Text) -> i64 {
+        // SAFETY: the texts are there, and the handle is that of the table.
+        unsafe {
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            let known = ["rows", "held"].iter().position(|one| *one == name);
+            note(handle, format!("reading {name} {value}"));
+            known.map_or(-1, |place| place as i64)
+        }
+    }
+    unsafe extern "C" fn add(handle: *const c_void, reading: i64, more: u64) {
+        // SAFETY: the handle is that of the table.
+        unsafe { note(handle, format!("add {reading} {more}")) }
+    }
+    unsafe extern "C" fn set(handle: *const c_void, reading: i64, value: f64) {
+        // SAFETY: the handle is that of the table.
+        unsafe { note(handle, format!("set {reading} {value}")) }
+    }
+    unsafe extern "C" fn change(handle: *const c_void, reading: i64, by: f64) {
+        // SAFETY: the handle is that of the table.
+        unsafe { note(handle, format!("change {reading} {by}")) }
+    }
+    unsafe extern "C" fn record(handle: *const c_void, reading: i64, value: f64) {
+        // SAFETY: the handle is that of the table.
+        unsafe { note(handle, format!("record {reading} {value}")) }
+    }
     unsafe extern "C" fn nothing(_: *const c_void) {}
     unsafe extern "C" fn now(_: *const c_void) -> u64 {
         0
@@ -111,38 +148,76 @@ fn host() -> Later<Host> {
     unsafe extern "C" fn redact(_: *const c_void, _: Text, _: *const Writer) {}
     Later::new(|struct_size| Host {
         struct_size,
-        handle: std::ptr::null(),
+        handle: (&raw const *said).cast(),
         retain: nothing,
         release: nothing,
         wake: nothing,
         now,
         wall,
         redact,
+        reading: Some(reading),
+        add: Some(add),
+        set: Some(set),
+        change: Some(change),
+        record: Some(record),
     })
 }
 
-fn output(out: &mut Vec<ArrowArray>) -> Later<Output> {
+/// What a stage has put out.
+#[derive(Default)]
+struct Taken {
+    emitted: Vec<ArrowArray>,
+    /// The class and the reason of each rejection; no class where none was said.
+    rejected: Vec<(Option<i32>, String)>,
+}
+
+fn output(taken: &mut Taken) -> Later<Output> {
     unsafe extern "C" fn emit(
         handle: *mut c_void,
         _: u32,
         batch: *mut ArrowArray,
         _: *mut Failure,
     ) -> i32 {
-        // SAFETY: the handle is the list below, and the plugin gives the array away.
-        unsafe { (*handle.cast::<Vec<ArrowArray>>()).push(ArrowArray::from_raw(batch)) };
+        // SAFETY: the handle is that of the table below, and the plugin gives the array away.
+        unsafe { (*handle.cast::<Taken>()).emitted.push(ArrowArray::from_raw(batch)) };
+        OK
+    }
+    unsafe fn take(
+        handle: *mut c_void,
+        rows: *mut ArrowArray,
+        cause: Option<i32>,
+        reason: Text,
+    ) -> i32 {
+        // SAFETY: the handle is that of the table below, and the plugin gives the rows away.
+        unsafe {
+            drop(ArrowArray::from_raw(rows));
+            (*handle.cast::<Taken>()).rejected.push((cause, reason.to_string_lossy()));
+        }
         OK
     }
     unsafe extern "C" fn reject(
-        _: *mut c_void,
-        _: *mut ArrowArray,
+        handle: *mut c_void,
+        rows: *mut ArrowArray,
         _: *mut ArrowSchema,
-        _: Text,
+        reason: Text,
         _: *mut Failure,
     ) -> i32 {
-        OK
+        // SAFETY: the call is that of the table below.
+        unsafe { take(handle, rows, None, reason) }
     }
-    let handle = (&raw mut *out).cast();
-    Later::new(|struct_size| Output { struct_size, handle, emit, reject })
+    unsafe extern "C" fn reject_as(
+        handle: *mut c_void,
+        rows: *mut ArrowArray,
+        _: *mut ArrowSchema,
+        cause: i32,
+        reason: Text,
+        _: *mut Failure,
+    ) -> i32 {
+        // SAFETY: the call is that of the table below.
+        unsafe { take(handle, rows, Some(cause), reason) }
+    }
+    let (handle, reject_as) = ((&raw mut *taken).cast(), Some(reject_as as _));
+    Later::new(|struct_size| Output { struct_size, handle, emit, reject, reject_as })
 }
 
 /// A failure with more at its end, which no plugin of today may touch.
@@ -154,14 +229,40 @@ fn failure(buffer: &mut FailureBuffer) -> Later<Failure> {
 
 /// Lets a later host plan, open and run a kind, and gives what came out.
 fn run(kind: &Kind) -> RecordBatch {
+    let mut came = run_in(kind, Age::Later);
+    // SAFETY: the fixtures hand their input on.
+    unsafe { import_batch(came.taken.emitted.remove(0), &input().schema(), true) }.unwrap()
+}
+
+/// How old a host is.
+#[derive(Clone, Copy, PartialEq)]
+enum Age {
+    /// Its tables have more than those of today.
+    Later,
+    /// Its tables end where those of 1.0 did, and what stands behind them is none of theirs.
+    First,
+}
+
+/// What came of a run.
+struct Came {
+    taken: Taken,
+    said: Vec<String>,
+}
+
+/// Lets a host plan, open and run a kind.
+fn run_in(kind: &Kind, age: Age) -> Came {
     let input = input();
     let schema = export_schema(&input.schema()).unwrap();
-    let (options, host, mut kept) = (options(), host(), 0);
+    let said = Said::default();
+    let (options, mut host, mut kept) = (options(), host(&said), 0);
     let plan = planner(&mut kept);
     let mut buffer = FailureBuffer::new();
     let mut failure = failure(&mut buffer);
-    let mut emitted = Vec::new();
-    let out = output(&mut emitted);
+    let mut taken = Taken::default();
+    let mut out = output(&mut taken);
+    if age == Age::First {
+        (host.today.struct_size, out.today.struct_size) = (Host::FIRST, Output::FIRST);
+    }
     let context = Later::new(|struct_size| Context {
         struct_size,
         stage: Text::new("later"),
@@ -189,13 +290,12 @@ fn run(kind: &Kind) -> RecordBatch {
         );
         let opened = kind.open.unwrap()(options, &raw const context.today, &raw mut stage, failed);
         assert_eq!(opened, OK, "{}", buffer.error());
-        let taken = kind.process.unwrap()(stage, &raw mut array, &raw const out.today, failed);
-        assert_eq!(taken, OK, "{}", buffer.error());
+        let done = kind.process.unwrap()(stage, &raw mut array, &raw const out.today, failed);
+        assert_eq!(done, OK, "{}", buffer.error());
         kind.close.unwrap()(stage);
     }
     assert_eq!((kept, failure.number), (1, 7));
-    // SAFETY: the fixture hands its input on.
-    unsafe { import_batch(emitted.remove(0), &input.schema(), true) }.unwrap()
+    Came { taken, said: said.into_inner().unwrap() }
 }
 
 /// The header and the plugin of 1.0 as they were.
@@ -216,10 +316,15 @@ fn a_later_host_runs_the_plugin_of_the_oldest_minor() {
 mod pass {
     use gristmill_stage::arrow_schema::SchemaRef;
     use gristmill_stage::{
-        BuildContext, Error, Output, Planned, Result, Role, Stage, StageSpec, Transform,
+        BuildContext, Cause, Error, Output, Planned, Reading, Readout, Result, Role, Stage,
+        StageSpec, Transform,
     };
 
-    pub struct Pass;
+    /// Hands its input on, counts it, and rejects it as well.
+    pub struct Pass {
+        rows: Readout,
+        held: Readout,
+    }
 
     impl StageSpec for Pass {
         type Options = serde_json::Value;
@@ -230,13 +335,16 @@ mod pass {
         const EXAMPLE: &'static str = "type: pass";
         const INPUT: &'static str = "any";
         const OUTPUT: &'static str = "the same";
+        const READINGS: &'static [Reading] =
+            &[Reading::counter("rows", "Rows."), Reading::gauge("held", "What is held.")];
 
         fn plan(_: &Self::Options, input: Option<&SchemaRef>) -> Result<Planned> {
             Ok(Planned::emits(input.cloned().ok_or_else(|| Error::schema("no input"))?))
         }
 
-        fn build(_: Self::Options, _: BuildContext) -> Result<Stage> {
-            Ok(Stage::transform(Self))
+        fn build(_: Self::Options, context: BuildContext) -> Result<Stage> {
+            let (rows, held) = (context.reading("rows")?, context.reading("held")?);
+            Ok(Stage::transform(Self { rows, held }))
         }
     }
 
@@ -246,6 +354,9 @@ mod pass {
             rows: gristmill_stage::arrow_array::RecordBatch,
             out: &mut dyn Output,
         ) -> Result<()> {
+            let _held = self.held.hold();
+            self.rows.add(rows.num_rows() as u64);
+            out.reject_as(rows.slice(0, 1), Cause::Late, "too late")?;
             out.emit(rows)
         }
     }
@@ -255,6 +366,39 @@ mod pass {
 #[test]
 fn a_later_host_runs_a_plugin_of_today() {
     assert_eq!(run(&gristmill_abi::private::kind::<pass::Pass>()), input());
+}
+
+/// What the kinds below declare.
+const DECLARED: &str = "-DREADINGS=\"[]\"";
+
+#[test]
+fn a_host_hears_of_readings_and_classes() {
+    let kind = gristmill_abi::private::kind::<pass::Pass>();
+    let Came { taken, said } = run_in(&kind, Age::Later);
+    let words = ["reading rows ", "reading held ", "change 1 1", "add 0 3", "change 1 -1"];
+    assert_eq!(said, words);
+    assert_eq!(taken.rejected, [(Some(2), "too late".to_owned())]);
+    let place = Place::new();
+    let (_, kind) = opened(&place.compile(&[DECLARED, "-DREJECTS_AS=GRISTMILL_CAUSE_REFUSED"]));
+    let Came { taken, said } = run_in(&kind.today, Age::Later);
+    let asked = ["reading rows ", "reading held ", "reading side left", "reading took "];
+    assert_eq!(said[..4], asked);
+    assert_eq!(said[4..], ["add 0 3", "set 1 7", "change 1 -2"]);
+    assert_eq!(taken.rejected, [(Some(3), "not today".to_owned())]);
+}
+
+/// It has no calls for what came in 1.1: a plugin does without.
+#[test]
+fn a_host_of_the_oldest_minor_runs_plugins_of_today() {
+    let kind = gristmill_abi::private::kind::<pass::Pass>();
+    let Came { taken, said } = run_in(&kind, Age::First);
+    assert_eq!((said.len(), taken.emitted.len()), (0, 1));
+    assert_eq!(taken.rejected, [(None, "too late".to_owned())]);
+    let place = Place::new();
+    let (_, kind) = opened(&place.compile(&[DECLARED, "-DREJECTS_AS=GRISTMILL_CAUSE_REFUSED"]));
+    let Came { taken, said } = run_in(&kind.today, Age::First);
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(taken.rejected, [(None, "not today".to_owned())]);
 }
 
 /// Tables of a host that has more are taken; of one that has less than 1.0, they are not.

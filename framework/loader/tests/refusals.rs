@@ -56,6 +56,15 @@ fn libraries_that_are_no_plugin() {
         (&["-DNAME=\"\\xff\""], "the name of a kind is not UTF-8"),
         (&["-DSCHEMA=\"[\""], "the options of `pass` have no JSON Schema"),
         (&["-DSCHEMA=\"[]\""], "the options of `pass` have no JSON Schema"),
+        (&["-DREADINGS=\"[\""], "the kind `pass`: its readings are no declarations"),
+        (
+            &[r#"-DREADINGS="[{\"name\":\"x\",\"measure\":\"countr\",\"help\":\"\"}]""#],
+            "unknown variant `countr`, expected one of `counter`, `gauge`, `lowest`, `histogram`",
+        ),
+        (
+            &[r#"-DREADINGS="[{\"name\":\"In flight\",\"measure\":\"gauge\",\"help\":\"\"}]""#],
+            "the kind `pass`: the reading `In flight` has a name that is not of letters",
+        ),
         (&["-DUNDEFINED"], "needs `nobody_has_this`, which no library of it has"),
         (&["object"], "is no shared library"),
     ] {

@@ -35,6 +35,13 @@ impl Cause {
         }
     }
 
+    /// The class that a stage on the other side of a border has said by its number. One that came later
+    /// counts as the data; and that children died is for the run to say.
+    pub fn said(number: u64) -> Self {
+        let known = [Self::Data, Self::Io, Self::Late, Self::Refused];
+        known.into_iter().find(|cause| *cause as u64 == number).unwrap_or_default()
+    }
+
     /// The class that an error of a row belongs to.
     pub fn of(error: &Error) -> Self {
         if error.kind() == ErrorKind::Io { Self::Io } else { Self::Data }

@@ -7,11 +7,20 @@
 //! Which series there are follows from the declaration alone: a label has its values in a list, so
 //! nothing that is in the rows can become a series.
 
+mod cell;
+mod declared;
+mod keeper;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+use cell::Cell;
+
+pub use declared::Declared;
+pub use keeper::Keeper;
 
 /// The declaration of a reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +52,8 @@ pub enum Measure {
 }
 
 /// The unit of a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Seconds.
     Seconds,
@@ -138,8 +148,13 @@ impl Reading {
         Ok(())
     }
 
-    fn series(&self) -> usize {
-        self.label.map_or(1, |(_, values)| values.len())
+    /// What its series are told apart by, in their order: the values of its label, or nothing once.
+    pub fn series(&self) -> impl Iterator<Item = Option<&'static str>> + use<> {
+        let (values, alone) = match self.label {
+            Some((_, values)) => (values, None),
+            None => (&[] as &[_], Some(None)),
+        };
+        values.iter().copied().map(Some).chain(alone)
     }
 }
 
@@ -150,8 +165,21 @@ pub struct Readings(Vec<(Reading, Arc<[Cell]>)>);
 impl Readings {
     /// What is declared, all at zero.
     pub fn new(declared: &[Reading]) -> Self {
+        Self::made_of(declared, |reading, _| Cell::new(reading.measure))
+    }
+
+    /// What is declared, as another keeps it. Of these nothing can be [`read`](Self::read) here.
+    pub fn kept_by(keeper: &Arc<dyn Keeper>, declared: &[Reading]) -> Self {
+        Self::made_of(declared, |reading, value| match keeper.number(reading.name, value) {
+            Some(number) => Cell::Away(keeper.clone(), number),
+            // It is set, and nobody looks.
+            None => Cell::new(reading.measure),
+        })
+    }
+
+    fn made_of(declared: &[Reading], cell: impl Fn(&Reading, Option<&str>) -> Cell) -> Self {
         let cells = |reading: &Reading| {
-            let cells = (0..reading.series()).map(|_| Cell::new(reading.measure));
+            let cells = reading.series().map(|value| cell(reading, value));
             (*reading, cells.collect())
         };
         Self(declared.iter().map(cells).collect())
@@ -232,7 +260,9 @@ impl Series {
             (Figure::Histogram { counts, sum }, Figure::Histogram { counts: more, sum: with })
                 if counts.len() == more.len() =>
             {
-                counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+                // A program may have said any numbers.
+                let add = |(count, more): (&mut u64, &u64)| *count = count.saturating_add(*more);
+                counts.iter_mut().zip(more).for_each(add);
                 *sum += with;
             }
             _ => {}
@@ -283,36 +313,35 @@ impl Readout {
 
     /// A counter grows.
     pub fn add(&self, more: u64) {
-        if let Some(Cell::Counter(count)) = self.cell() {
-            count.fetch_add(more, Ordering::Relaxed);
+        if let Some(cell) = self.cell() {
+            cell.add(more);
         }
     }
 
     /// A gauge is this from now on.
     pub fn set(&self, value: f64) {
-        if let Some(Cell::Gauge(bits)) = self.cell() {
-            bits.store(value.to_bits(), Ordering::Relaxed);
+        if let Some(cell) = self.cell() {
+            cell.set(value);
+        }
+    }
+
+    /// A gauge is so much more from now on, or less.
+    pub fn change(&self, by: f64) {
+        if let Some(cell) = self.cell() {
+            cell.change(by);
         }
     }
 
     /// A gauge is one more for as long as what is returned lives.
     pub fn hold(&self) -> Held {
-        if let Some(Cell::Gauge(bits)) = self.cell() {
-            change(bits, 1.0);
-        }
+        self.change(1.0);
         Held(self.clone())
     }
 
     /// A histogram takes a value; what is not a number is left out.
     pub fn record(&self, value: f64) {
-        if let Some(Cell::Histogram { bounds, counts, sum }) = self.cell()
-            && !value.is_nan()
-        {
-            let at = bounds.partition_point(|bound| *bound < value);
-            if let Some(count) = counts.get(at) {
-                count.fetch_add(1, Ordering::Relaxed);
-                change(sum, value);
-            }
+        if let Some(cell) = self.cell() {
+            cell.record(value);
         }
     }
 }
@@ -330,52 +359,8 @@ pub struct Held(Readout);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(Cell::Gauge(bits)) = self.0.cell() {
-            change(bits, -1.0);
-        }
+        self.0.change(-1.0);
     }
-}
-
-/// Numbers with fractions are kept as their bits.
-#[derive(Debug)]
-enum Cell {
-    Counter(AtomicU64),
-    Gauge(AtomicU64),
-    Histogram { bounds: &'static [f64], counts: Box<[AtomicU64]>, sum: AtomicU64 },
-}
-
-impl Cell {
-    fn new(measure: Measure) -> Self {
-        match measure {
-            Measure::Counter => Self::Counter(AtomicU64::new(0)),
-            Measure::Gauge => Self::Gauge(AtomicU64::new(0.0_f64.to_bits())),
-            Measure::Lowest => Self::Gauge(AtomicU64::new(f64::NAN.to_bits())),
-            Measure::Histogram(bounds) => Self::Histogram {
-                bounds,
-                counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-                sum: AtomicU64::new(0.0_f64.to_bits()),
-            },
-        }
-    }
-
-    fn read(&self) -> Figure {
-        let number = |bits: &AtomicU64| f64::from_bits(bits.load(Ordering::Relaxed));
-        match self {
-            Self::Counter(count) => Figure::Number(count.load(Ordering::Relaxed) as f64),
-            Self::Gauge(bits) => Figure::Number(number(bits)),
-            Self::Histogram { counts, sum, .. } => Figure::Histogram {
-                counts: counts.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
-                sum: number(sum),
-            },
-        }
-    }
-}
-
-/// Changes a number that is kept as its bits.
-fn change(bits: &AtomicU64, by: f64) {
-    let changed = |old| Some((f64::from_bits(old) + by).to_bits());
-    // Only a closure that returns nothing makes it fail.
-    let _ = bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
 }
 
 #[cfg(test)]
@@ -417,6 +402,48 @@ mod tests {
         assert_eq!(number(&readings.read()[2]), 0.0);
     }
 
+    /// Notes what it is told.
+    #[derive(Debug, Default)]
+    struct Noted(std::sync::Mutex<Vec<String>>);
+
+    impl Keeper for Noted {
+        fn number(&self, name: &str, value: Option<&str>) -> Option<u64> {
+            let known = [("answers", Some("5xx")), ("in_flight", None), ("latency", None)];
+            known.iter().position(|one| *one == (name, value)).map(|place| place as u64)
+        }
+        fn add(&self, number: u64, more: u64) {
+            self.0.lock().unwrap().push(format!("{number} add {more}"));
+        }
+        fn set(&self, number: u64, value: f64) {
+            self.0.lock().unwrap().push(format!("{number} set {value}"));
+        }
+        fn change(&self, number: u64, by: f64) {
+            self.0.lock().unwrap().push(format!("{number} change {by}"));
+        }
+        fn record(&self, number: u64, value: f64) {
+            self.0.lock().unwrap().push(format!("{number} record {value}"));
+        }
+    }
+
+    #[test]
+    fn another_keeps_what_it_knows() {
+        let noted = Arc::new(Noted::default());
+        let readings = Readings::kept_by(&(noted.clone() as Arc<dyn Keeper>), ALL);
+        let answers = readings.readout("answers").unwrap();
+        // It does not know the first, and nobody looks.
+        answers.of("2xx").unwrap().add(1);
+        answers.of("5xx").unwrap().add(3);
+        let in_flight = readings.readout("in_flight").unwrap();
+        let held = in_flight.hold();
+        in_flight.set(7.0);
+        drop(held);
+        readings.readout("latency").unwrap().record(0.5);
+        let told = noted.0.lock().unwrap().clone();
+        let expected = ["0 add 3", "1 change 1", "1 set 7", "1 change -1", "2 record 0.5"];
+        assert_eq!(told, expected);
+        assert!(readings.readout("other").is_err() && answers.of("9xx").is_err());
+    }
+
     #[test]
     fn workers_add_up_or_the_lowest_counts() {
         let (one, other) = (Readings::new(ALL), Readings::new(ALL));
@@ -431,6 +458,17 @@ mod tests {
         }
         assert_eq!([number(&sum[2]), number(&sum[3])], [16.0, 7.0]);
         assert_eq!(sum[4].figure, Figure::Histogram { counts: vec![0, 2, 0], sum: 1.0 });
+    }
+
+    /// A child process may say any numbers, and must not end the run with them.
+    #[test]
+    fn counts_without_end_add_up() {
+        let most = Figure::Histogram { counts: vec![u64::MAX; 3], sum: f64::MAX };
+        let mut sum = Series::none(ALL).remove(4);
+        sum.add(&most);
+        sum.add(&most);
+        let expected = Figure::Histogram { counts: vec![u64::MAX; 3], sum: f64::INFINITY };
+        assert_eq!(sum.figure, expected);
     }
 
     #[test]

@@ -88,9 +88,7 @@ impl Decoder {
             Kind::Called => Message::Called(called(flags, number, &payload)?),
             Kind::Reject => {
                 let (reason, rows) = table::decode(payload)?;
-                // Another class than are known here is one that came later.
-                let known = Cause::ALL.into_iter().find(|cause| *cause as u64 == number);
-                Message::Reject(Rejected { reason, cause: known.unwrap_or_default(), rows })
+                Message::Reject(Rejected { reason, cause: Cause::said(number), rows })
             }
             Kind::Commit => {
                 let head: CommitHead = match payload.is_empty() {

@@ -16,7 +16,7 @@ pub const PROTOCOL: &str = "gristmill-worker";
 /// Version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 1;
 /// Grows with what was added. A side ignores what it does not know in JSON payloads.
-pub const MINOR: u32 = 3;
+pub const MINOR: u32 = 4;
 
 /// Everything that one side can say to the other.
 #[derive(Debug, Clone, PartialEq)]

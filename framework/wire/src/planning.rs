@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use arrow_schema::SchemaRef;
+use gristmill_stage::reading::Declared;
 use gristmill_stage::{Lineage, Partitioning, Planned, Role, Steps};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,6 +39,9 @@ pub struct KindDescription {
     /// JSON Schema of the options under `with`.
     #[serde(default = "no_options")]
     pub options: Value,
+    /// What its stages alone can know of their work, and tell in their heartbeats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Declared>,
 }
 
 fn no_options() -> Value {

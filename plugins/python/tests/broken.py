@@ -65,6 +65,32 @@ def broken(row: dict, options: Options) -> dict:
     return row
 
 
+@dataclass
+class Readings:
+    rows: gristmill.Counter = gristmill.counter(
+        "Rows by whether they are even.", by=("side", ["even", "odd"])
+    )
+    number: gristmill.Histogram = gristmill.histogram("Rows by their number.", [10, 50])
+    last: gristmill.Gauge = gristmill.gauge("The row that it was at last.", unit="bytes")
+    never: gristmill.Gauge = gristmill.lowest("What is never set.")
+
+
+@gristmill.rows("tells")
+def tells(row: dict, readings: Readings) -> dict:
+    """Tells of its rows, and rejects some for every reason."""
+    n = row["n"]
+    readings.rows["odd" if n % 2 else "even"].add()
+    readings.number.record(n)
+    readings.last.set(n)
+    if n % 10 == 7:
+        raise gristmill.Reject("it is too late", cause="late")
+    if n == 8:
+        raise ConnectionError("nobody is there")
+    if n == 9:
+        raise ValueError("it is no number")
+    return row
+
+
 @gristmill.tables("broken_tables")
 def broken_tables(batch: pa.RecordBatch, options: Options) -> pa.RecordBatch:
     """The same with whole tables."""

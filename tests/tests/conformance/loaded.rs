@@ -103,6 +103,7 @@ fn every_library_has_the_kinds_of_its_crate() {
             let other = loaded.get(kind.name()).unwrap();
             assert_eq!(other.options(), kind.options(), "{}", kind.name());
             assert_eq!((other.role(), other.summary()), (kind.role(), kind.summary()));
+            assert_eq!(other.readings(), kind.readings(), "{}", kind.name());
         }
     }
 }

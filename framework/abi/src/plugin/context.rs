@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use gristmill_stage::arrow_schema::{Schema, SchemaRef};
-use gristmill_stage::{BatchTarget, BuildContext, Clock, Error, Origins, Result};
+use gristmill_stage::reading::Keeper;
+use gristmill_stage::{
+    BatchTarget, BuildContext, Clock, Error, Origins, Reading, Readings, Result,
+};
 use serde::de::DeserializeOwned;
 
 use super::host::HostHandle;
@@ -21,11 +24,15 @@ pub(super) struct Surroundings {
     runtime: Arc<super::runtime::OwnRuntime>,
 }
 
-/// The context in the words of the contract, and what must outlive the stage.
+/// The context in the words of the contract, for a stage of a kind with these readings, and what must
+/// outlive the stage.
 ///
 /// # Safety
 /// The host's table must be there, with all that it points to.
-pub(super) unsafe fn build_context(told: &Context) -> Result<(BuildContext, Surroundings)> {
+pub(super) unsafe fn build_context(
+    told: &Context,
+    readings: &[Reading],
+) -> Result<(BuildContext, Surroundings)> {
     let surroundings = Surroundings::default();
     // SAFETY: by the contract of this function.
     let host = Arc::new(unsafe { HostHandle::new(told.host) }?);
@@ -43,6 +50,7 @@ pub(super) unsafe fn build_context(told: &Context) -> Result<(BuildContext, Surr
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let words = Arc::clone(&host);
     let clock: Arc<dyn Clock> = Arc::clone(&host) as _;
+    let keeper: Arc<dyn Keeper> = Arc::clone(&host) as _;
     let context = BuildContext::new(stage, clock)
         .with_instance(whole(told.instance), whole(told.instances))
         .with_schemas(input, output)
@@ -54,6 +62,7 @@ pub(super) unsafe fn build_context(told: &Context) -> Result<(BuildContext, Surr
         .with_resumable(told.resumable != 0)
         .with_waker(Waker::from(host))
         .with_origins(Arc::new(origins))
+        .with_readings(Arc::new(Readings::kept_by(&keeper, readings)))
         .with_redact(Arc::new(move |text| words.redact(text)));
     #[cfg(feature = "async")]
     let context = context.with_runtime(super::runtime::OwnRuntime::giver(&surroundings.runtime));

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::task::Wake;
 use std::time::{Duration, SystemTime};
 
+use gristmill_stage::reading::Keeper;
 use gristmill_stage::{Clock, Result};
 
 use super::told;
-use crate::Host;
 use crate::text::{Text, Writer};
+use crate::{Host, SetReading};
 
 /// The host's table, as far as it goes; what it leads to is kept alive.
 #[derive(Debug)]
@@ -38,6 +39,42 @@ impl HostHandle {
         // SAFETY: the host is there, and text and writer live until the call returns.
         let bytes = Writer::collect(|writer| unsafe { redact(*handle, Text::new(text), writer) });
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn tell(&self, call: Option<SetReading>, number: u64, value: f64) {
+        if let Some(call) = call {
+            // SAFETY: the host is there, and it is a call of its table.
+            unsafe { call(self.0.handle, number.cast_signed(), value) };
+        }
+    }
+}
+
+/// A host of 1.0 keeps none.
+impl Keeper for HostHandle {
+    fn number(&self, name: &str, value: Option<&str>) -> Option<u64> {
+        let (call, value) = (self.0.reading?, value.unwrap_or_default());
+        // SAFETY: the host is there, and both texts live until the call returns.
+        let number = unsafe { call(self.0.handle, Text::new(name), Text::new(value)) };
+        u64::try_from(number).ok()
+    }
+
+    fn add(&self, number: u64, more: u64) {
+        if let Some(add) = self.0.add {
+            // SAFETY: the host is there.
+            unsafe { add(self.0.handle, number.cast_signed(), more) };
+        }
+    }
+
+    fn set(&self, number: u64, value: f64) {
+        self.tell(self.0.set, number, value);
+    }
+
+    fn change(&self, number: u64, by: f64) {
+        self.tell(self.0.change, number, by);
+    }
+
+    fn record(&self, number: u64, value: f64) {
+        self.tell(self.0.record, number, value);
     }
 }
 

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use gristmill_stage::arrow_schema::SchemaRef;
+use gristmill_stage::reading::Declared;
 use gristmill_stage::{Error, Kind as _, Planned, Result, Role, StageSpec, Typed};
 use serde_json::Value;
 
@@ -48,6 +49,7 @@ pub const fn kind<S: StageSpec>() -> Kind {
         stop: None,
         snapshot: Some(instance::snapshot),
         committed: Some(instance::committed),
+        readings: Some(readings::<S>),
     };
     if is_source {
         return Kind { poll: Some(instance::poll), stop: Some(instance::stop), ..table };
@@ -65,11 +67,29 @@ pub const fn kind<S: StageSpec>() -> Kind {
 }
 
 unsafe extern "C" fn options_schema<S: StageSpec>(out: *const Writer) {
-    let schema = catch_unwind(AssertUnwindSafe(|| Typed::<S>::new().options().to_string()));
     // SAFETY: the host waits for the end of the call with the writer that it has handed over.
-    if let (Ok(schema), Some(out)) = (schema, unsafe { out.as_ref() }) {
+    unsafe { write(out, || Some(Typed::<S>::new().options().to_string())) };
+}
+
+unsafe extern "C" fn readings<S: StageSpec>(out: *const Writer) {
+    let declared = || {
+        let all: Vec<Declared> = S::READINGS.iter().map(Declared::of).collect();
+        serde_json::to_string(&all).ok()
+    };
+    // SAFETY: as above.
+    unsafe { write(out, declared) };
+}
+
+/// Writes what the kind says, if it says anything.
+///
+/// # Safety
+/// The writer must be null, or one of a call that is going on.
+unsafe fn write(out: *const Writer, say: impl FnOnce() -> Option<String>) {
+    let said = catch_unwind(AssertUnwindSafe(say));
+    // SAFETY: by the contract of this function.
+    if let (Ok(Some(said)), Some(out)) = (said, unsafe { out.as_ref() }) {
         // SAFETY: as above.
-        unsafe { out.put(&schema) };
+        unsafe { out.put(&said) };
     }
 }
 
@@ -114,7 +134,7 @@ unsafe extern "C" fn open<S: StageSpec>(
         // SAFETY: the host hands over tables that live as long as the call.
         let (options, context) = unsafe { (read(options)?, told(context)?) };
         // SAFETY: as above.
-        let (context, surroundings) = unsafe { build_context(&context)? };
+        let (context, surroundings) = unsafe { build_context(&context, S::READINGS)? };
         let schemas = (Arc::clone(context.input()), Arc::clone(context.output()));
         let built = Typed::<S>::new().build(&options, context)?;
         let instance = Box::new(Instance::new(built, schemas, surroundings));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use gristmill_stage::arrow_schema::{Schema, SchemaRef};
-use gristmill_stage::{Error, Output as Outlet, Result};
+use gristmill_stage::{Cause, Error, Output as Outlet, Result};
 
 use crate::batch::{export_batch, export_schema};
 use crate::failure::FailureBuffer;
@@ -81,6 +81,10 @@ impl Outlet for HostOutput<'_> {
     }
 
     fn reject(&mut self, rows: RecordBatch, reason: &str) -> Result<()> {
+        self.reject_as(rows, Cause::default(), reason)
+    }
+
+    fn reject_as(&mut self, rows: RecordBatch, cause: Cause, reason: &str) -> Result<()> {
         let own = Arc::ptr_eq(rows.schema_ref(), self.input) || rows.schema_ref() == self.input;
         let rows = match plain_schema(rows.schema_ref())? {
             Some(plain) => plain_batch(&rows, &plain)?,
@@ -93,9 +97,16 @@ impl Outlet for HostOutput<'_> {
         let mut rows = export_batch(rows);
         let schema = schema.as_mut().map_or(std::ptr::null_mut(), |schema| &raw mut *schema);
         let failure = self.failure.ready();
-        let Output { handle, reject, .. } = self.table;
+        let (Output { handle, reject, reject_as, .. }, reason) = (self.table, Text::new(reason));
+        let rows = &raw mut rows;
         // SAFETY: as above.
-        let code = unsafe { reject(*handle, &raw mut rows, schema, Text::new(reason), failure) };
+        let code = unsafe {
+            match reject_as {
+                Some(reject_as) => reject_as(*handle, rows, schema, cause as i32, reason, failure),
+                // A host of 1.0 knows no classes.
+                None => reject(*handle, rows, schema, reason, failure),
+            }
+        };
         self.outcome(code)
     }
 }

@@ -27,6 +27,13 @@ static void options_schema(const struct GristmillWriter *out) {
   out->write(out->handle, schema);
 }
 
+#ifdef READINGS
+static void readings(const struct GristmillWriter *out) {
+  static const struct GristmillText declared = GRISTMILL_TEXT(READINGS);
+  out->write(out->handle, declared);
+}
+#endif
+
 static int32_t plan(const struct GristmillOptions *options, const struct ArrowSchema *input,
                     const struct GristmillPlan *plan, struct GristmillFailure *failure) {
   (void)options;
@@ -67,6 +74,7 @@ static int32_t plan(const struct GristmillOptions *options, const struct ArrowSc
 struct Stage {
   int64_t rows;
   const struct GristmillHost *host;
+  int64_t rows_total, held, left, took;
   char much[2000]; /* So that one that is not freed shows. */
 };
 
@@ -76,6 +84,13 @@ static int32_t open_stage(const struct GristmillOptions *options, const struct G
   struct Stage *stage = calloc(1, sizeof *stage);
   if (!stage) return gristmill_fail(failure, GRISTMILL_ERROR_INTERNAL, "there is no memory");
   stage->host = context->host;
+  static const struct GristmillText none = {NULL, 0}, rows_total = GRISTMILL_TEXT("rows"),
+                                    held = GRISTMILL_TEXT("held"), side = GRISTMILL_TEXT("side"),
+                                    left = GRISTMILL_TEXT("left"), took = GRISTMILL_TEXT("took");
+  stage->rows_total = gristmill_reading(stage->host, rows_total, none);
+  stage->held = gristmill_reading(stage->host, held, none);
+  stage->left = gristmill_reading(stage->host, side, left);
+  stage->took = gristmill_reading(stage->host, took, none);
   if (context->restored) {
     if (context->restored->version != 1 || !context->restored->has_value) {
       free(stage);
@@ -95,6 +110,20 @@ static int32_t process(void *state, struct ArrowArray *batch, const struct Grist
                        struct GristmillFailure *failure) {
   struct Stage *stage = state;
   stage->rows += batch->length;
+  gristmill_add(stage->host, stage->rows_total, (uint64_t)batch->length);
+  gristmill_add(stage->host, stage->left, 1);
+  gristmill_set(stage->host, stage->held, 7);
+  gristmill_change(stage->host, stage->held, -2);
+  gristmill_record(stage->host, stage->took, 0.5);
+#ifdef READS_WRONGLY
+  /* None of these is a reading that it can be said of. */
+  const struct GristmillHost *host = stage->host;
+  host->add(host->handle, -1, 1);
+  host->add(host->handle, 4711, 1);
+  host->set(host->handle, stage->rows_total, 99);
+  host->record(host->handle, stage->held, 99);
+  host->add(host->handle, stage->took, 99);
+#endif
 #if defined(FREES_TWICE) || defined(WILD)
   const struct ArrowArray *column = batch->children[0];
   const int64_t *values = column->buffers[1];
@@ -146,6 +175,10 @@ static int32_t process(void *state, struct ArrowArray *batch, const struct Grist
 #ifdef REJECTS
   static const struct GristmillText reason = GRISTMILL_TEXT("not today");
   return out->reject(out->handle, batch, NULL, reason, failure);
+#endif
+#ifdef REJECTS_AS
+  static const struct GristmillText why = GRISTMILL_TEXT("not today");
+  return gristmill_reject(out, batch, NULL, REJECTS_AS, why, failure);
 #endif
 #ifdef REJECTS_AT_LENGTH
   static char why[1 << 20];
@@ -205,6 +238,9 @@ static const struct GristmillKind pass = {
     .process = process,
 #endif
     .snapshot = snapshot,
+#ifdef READINGS
+    .readings = readings,
+#endif
     END
 };
 

@@ -62,10 +62,10 @@ impl Page {
     pub(super) fn histogram(&mut self, name: &str, labels: &Labels, bounds: &[f64], of: &Figure) {
         let Figure::Histogram { counts, sum } = of else { return };
         let Some(Family { samples, .. }) = self.family(name) else { return };
-        let mut all = 0;
+        let mut all = 0_u64;
         let infinite = std::iter::once(f64::INFINITY);
         for (bound, count) in bounds.iter().copied().chain(infinite).zip(counts) {
-            all += count;
+            all = all.saturating_add(*count);
             let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
             sample(samples, name, "_bucket", &labels.clone().with("le", bound), all as f64);
         }

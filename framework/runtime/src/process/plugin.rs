@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
+use gristmill_stage::reading::Declared;
 use gristmill_stage::{
-    BuildContext, Error, ErrorKind, Kind, Planned, Program, Provider, Result, Role, Stage,
+    BuildContext, Error, ErrorKind, Kind, Planned, Program, Provider, Reading, Result, Role, Stage,
 };
 use gristmill_wire::{Description, KindDescription, Message, Question, Side};
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,10 @@ pub fn program_kinds(
             return Err(wrong(format!("has no JSON Schema of the options of `{name}`")));
         }
     }
-    let kind = |mut description: KindDescription| {
+    let kind = |mut description: KindDescription| -> Result<Arc<dyn Kind>> {
+        let declared = std::mem::take(&mut description.readings);
+        let readings = Declared::keep(declared)
+            .map_err(|error| error.context(format!("`{}` of `{shown}`", description.name)))?;
         let program = Program { argv: argv.clone(), kind: description.name.clone() };
         if let Some(namespace) = namespace {
             description.name = format!("{namespace}.{}", description.name);
@@ -62,9 +66,9 @@ pub fn program_kinds(
         let data = json!({ "program": data, "kind": description.name });
         let provider = Provider { name: shown.clone(), data };
         let planner = planner.clone();
-        Arc::new(Foreign { description, program, provider, planner }) as Arc<dyn Kind>
+        Ok(Arc::new(Foreign { description, readings, program, provider, planner }))
     };
-    Ok(kinds.into_iter().map(kind).collect())
+    kinds.into_iter().map(kind).collect()
 }
 
 /// What another process of this program needs to find a kind again.
@@ -107,6 +111,7 @@ fn seen_from(folder: &Path, place: usize, word: &str) -> String {
 /// A kind of another program.
 struct Foreign {
     description: KindDescription,
+    readings: &'static [Reading],
     program: Program,
     provider: Provider,
     planner: Arc<Planner>,
@@ -191,6 +196,10 @@ impl Kind for Foreign {
     fn build(&self, _: &Value, _: BuildContext) -> Result<Stage> {
         let text = format!("`{}` runs in child processes of `{}` only", self.name(), self.program);
         Err(Error::new(ErrorKind::Options, text).help("`run: { mode: process }`"))
+    }
+
+    fn readings(&self) -> &[Reading] {
+        self.readings
     }
 
     fn provider(&self) -> Option<&Provider> {

@@ -15,7 +15,8 @@ use arrow_array::{
     RunArray, StringArray, StructArray, TimestampMicrosecondArray, UnionArray,
 };
 use arrow_schema::{DataType, Field, Schema, UnionFields};
-use gristmill_stage::{Cause, Comparison, Constant, Relation, Role, Snapshot, Test};
+use gristmill_stage::reading::{Declared, Unit};
+use gristmill_stage::{Cause, Comparison, Constant, Reading, Relation, Role, Snapshot, Test};
 use gristmill_wire::{
     Answer, BatchSize, Called, Commit, Decoder, Description, Encoder, Fault, FrameReader,
     Heartbeat, Hello, KindDescription, Limits, Log, Message, Open, Question, Rejected, Side, Told,
@@ -147,6 +148,12 @@ fn description() -> Description {
         output: "none".to_owned(),
         example: "type: k".to_owned(),
         options: json!({ "type": "object" }),
+        readings: vec![
+            Declared::of(&Reading::counter("answers", "How many.").by("status", &["2xx", "5xx"])),
+            Declared::of(
+                &Reading::histogram("latency", &[0.1, 1.0], "How long.").unit(Unit::Seconds),
+            ),
+        ],
     };
     Description { kinds: vec![kind] }
 }

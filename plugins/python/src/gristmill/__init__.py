@@ -14,6 +14,7 @@
 from .contract import Context, Output, Planned, State
 from .errors import Closed, ColumnError, OptionError, Reject, StageError
 from .kinds import Kind, Stage, frames, rows, source, stage, tables
+from .readings import Counter, Gauge, Histogram, counter, gauge, histogram, lowest
 from .serve import main
 from .settings import option
 from .pump import Position, Wait
@@ -23,6 +24,9 @@ __all__ = [
     "Closed",
     "ColumnError",
     "Context",
+    "Counter",
+    "Gauge",
+    "Histogram",
     "Kind",
     "OptionError",
     "Output",
@@ -34,7 +38,11 @@ __all__ = [
     "StageError",
     "State",
     "Wait",
+    "counter",
     "frames",
+    "gauge",
+    "histogram",
+    "lowest",
     "main",
     "option",
     "rows",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from .errors import LONGEST, StageError
+from .errors import LONGEST, Cause, StageError, known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +80,14 @@ class Planned:
         return given if self.needs is None else {**given, "needs": self.needs}
 
 
+class Rejected(NamedTuple):
+    """Rows that were rejected, and why."""
+
+    reason: str
+    cause: Cause
+    rows: pa.RecordBatch
+
+
 class Output:
     """Takes what comes out of a stage and hands it on in batches of the right size."""
 
@@ -88,7 +96,7 @@ class Output:
         self.rows = max(rows, 1)
         self.ports = max(ports, 1)
         self.batches: list[tuple[int, pa.RecordBatch]] = []
-        self.rejected: list[tuple[str, pa.RecordBatch]] = []
+        self.rejected: list[Rejected] = []
 
     def emit(self, rows: Any, port: int = 0) -> None:
         """Puts rows out: a record batch, a table, or a frame of pandas or polars, with the columns
@@ -99,12 +107,14 @@ class Output:
             for start in range(0, batch.num_rows, self.rows):
                 self.batches.append((port, batch.slice(start, self.rows)))
 
-    def reject(self, rows: Any, reason: str) -> None:
-        """Sends rows to the rejected ones, best as they came in, with a reason."""
+    def reject(self, rows: Any, reason: str, *, cause: Cause = "data") -> None:
+        """Sends rows to the rejected ones, best as they came in, with a reason and its class: ``data``, ``io``,
+        ``late`` or ``refused``."""
+        known(cause)
         table = rows if isinstance(rows, (pa.Table, pa.RecordBatch)) else as_table(rows)
         for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
             if batch.num_rows:
-                self.rejected.append((reason[: 2 * LONGEST], batch))
+                self.rejected.append(Rejected(reason[: 2 * LONGEST], cause, batch))
 
 
 def as_table(rows: Any) -> pa.Table:

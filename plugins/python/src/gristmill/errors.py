@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
+
+#: Classes of the reasons for which rows are rejected: something in the row, something outside that failed, what came
+#: too late, what was refused by whoever should take it.
+Cause = Literal["data", "io", "late", "refused"]
+CAUSES: tuple[str, ...] = get_args(Cause)
 
 
 class StageError(Exception):
@@ -64,7 +69,29 @@ class Closed(StageError):
 
 
 class Reject(Exception):
-    """Rejects the row, or in a function of tables the batch, for this reason and without a place."""
+    """Rejects the row, or in a function of tables the batch, for this reason and without a place.
+
+    ``cause`` is the class of the reason, by which rejected rows are counted: ``data``, ``io``, ``late`` or
+    ``refused``.
+    """
+
+    def __init__(self, reason: str = "", *, cause: Cause = "data") -> None:
+        super().__init__(reason)
+        self.cause = known(cause)
+
+
+def known(cause: Cause) -> Cause:
+    """The class, if it is one."""
+    if cause not in CAUSES:
+        raise StageError(f"a cause is one of {', '.join(CAUSES)}, not {cause!r}", kind="internal")
+    return cause
+
+
+class Why(NamedTuple):
+    """Why rows are rejected: a sentence, and its class."""
+
+    text: str
+    cause: Cause = "data"
 
 
 #: A reason is cut after so many letters: it stands beside every rejected row.
@@ -78,6 +105,13 @@ def reason(error: BaseException) -> str:
     last = traceback.format_exception_only(type(error), error)[-1].strip()
     place = _place(error.__traceback__)
     return f"{last[:LONGEST]}{place}"
+
+
+def why(error: BaseException) -> Why:
+    """The reason with its class: that of a ``Reject``, or ``io`` of an error of the system, a file or a connection."""
+    if isinstance(error, Reject):
+        return Why(reason(error), error.cause)
+    return Why(reason(error), "io" if isinstance(error, OSError) else "data")
 
 
 def _place(trace: TracebackType | None) -> str:

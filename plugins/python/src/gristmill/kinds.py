@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from . import readings as told
 from . import settings
 from .contract import Context, Output, Planned, State
 from .errors import ColumnError, StageError
@@ -39,6 +40,7 @@ class Kind:
         self.input_words = words.get("input_words") or _INPUT[role]
         self.output_words = words.get("output_words") or _OUTPUT[role]
         self.options: type | None = None
+        self.readings: type | None = None
         self._example: str | None = words.get("example")
         self.__doc__ = document
         self.__name__ = getattr(target, "__name__", name)
@@ -56,6 +58,7 @@ class Kind:
             "output": self.output_words,
             "example": self._example or self._made_example(),
             "options": settings.json_schema(self.options),
+            "readings": told.declarations(self.readings),
         }
 
     def _made_example(self) -> str:
@@ -67,15 +70,19 @@ class Kind:
         """The options as the author sees them."""
         return settings.read(self.options, options or {})
 
+    def new_readings(self) -> Any:
+        """The readings of one worker; None of a kind that has declared none."""
+        return None if self.readings is None else self.readings()
+
     @abstractmethod
     def plan(self, options: Any, input: pa.Schema | None) -> Planned:
         """What comes of a stage with these options."""
 
     @abstractmethod
-    def work(self, options: Any, context: Context) -> Work:
+    def work(self, options: Any, context: Context, readings: Any = None) -> Work:
         """One worker of a transform or a sink."""
 
-    def pump(self, options: Any, context: Context) -> Pump:
+    def pump(self, options: Any, context: Context, readings: Any = None) -> Pump:
         """One worker of a source."""
         raise StageError(f"`{self.name}` is no source", kind="internal")
 
@@ -96,12 +103,13 @@ class _Function(Kind):
         if hint is not None and not dataclasses.is_dataclass(hint):
             raise TypeError(f"the options of `{name}` must be a dataclass, not {hint}")
         self.options = hint if isinstance(hint, type) else None
+        self.readings = told.checked(_annotated(target, hints, "readings"), name)
         first = 0 if role == "source" else 1
         for extra in self.parameters[first:]:
-            if extra not in ("options", "context", "position"):
+            if extra not in ("options", "context", "position", "readings"):
                 raise TypeError(
                     f"`{name}` has a parameter `{extra}`; beside its input it can have "
-                    "`options` and `context`"
+                    "`options`, `context` and `readings`"
                 )
         self.hints = hints
         self.output: SchemaFrom | None = words.get("output")
@@ -109,9 +117,9 @@ class _Function(Kind):
         self.needs: Needs = words.get("needs") or []
         self.extra: dict[str, Any] = words.get("planned") or {}
 
-    def bound(self, options: Any, context: Context) -> dict[str, Any]:
+    def bound(self, options: Any, context: Context, readings: Any) -> dict[str, Any]:
         """What the function gets besides its input."""
-        known = {"options": options, "context": context}
+        known = {"options": options, "context": context, "readings": readings}
         return {name: known[name] for name in self.parameters if name in known}
 
     def needed(self, options: Any) -> list[str]:
@@ -165,8 +173,8 @@ class RowKind(_Function):
             return [f.name for f in dataclasses.fields(self.row_type) if f.init]
         return super().needed(options)
 
-    def work(self, options: Any, context: Context) -> Work:
-        bound = self.bound(options, context)
+    def work(self, options: Any, context: Context, readings: Any = None) -> Work:
+        bound = self.bound(options, context, readings)
         target = self.target
         call = (lambda row: target(row, **bound)) if bound else target
         added = None
@@ -185,8 +193,8 @@ class TableKind(_Function):
         super().__init__(target, name, role, **words)
         self.convert = _CONVERSIONS[library]
 
-    def work(self, options: Any, context: Context) -> Work:
-        bound = self.bound(options, context)
+    def work(self, options: Any, context: Context, readings: Any = None) -> Work:
+        bound = self.bound(options, context, readings)
         target = self.target
         convert = self.convert()
         return Tables(context, lambda rows: target(rows, **bound), convert, self.role == "sink")
@@ -201,11 +209,11 @@ class SourceKind(_Function):
             planned.single = "each would begin at the beginning"
         return planned
 
-    def work(self, options: Any, context: Context) -> Work:
+    def work(self, options: Any, context: Context, readings: Any = None) -> Work:
         raise StageError(f"`{self.name}` is a source", kind="internal")
 
-    def pump(self, options: Any, context: Context) -> Pump:
-        bound = self.bound(options, context)
+    def pump(self, options: Any, context: Context, readings: Any = None) -> Pump:
+        bound = self.bound(options, context, readings)
         takes_position = "position" in self.parameters
 
         def start(position: Any) -> Any:
@@ -220,8 +228,10 @@ class ClassKind(Kind):
 
     def __init__(self, target: Any, name: str, role: str, **words: Any) -> None:
         super().__init__(target, name, role, **words)
-        hint = _hints(target.__init__).get("options")
+        hints = _hints(target.__init__)
+        hint = hints.get("options")
         self.options = hint if isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
+        self.readings = told.checked(_annotated(target.__init__, hints, "readings"), name)
 
     def plan(self, options: Any, input: pa.Schema | None) -> Planned:
         planned = self.target.plan(options, input if input is not None else pa.schema([]))
@@ -231,8 +241,9 @@ class ClassKind(Kind):
         planned.output = pa.schema([]) if sink else schema_of(planned.output)
         return planned
 
-    def work(self, options: Any, context: Context) -> Work:
-        return Stateful(context, self.target(options, context))
+    def work(self, options: Any, context: Context, readings: Any = None) -> Work:
+        more = {} if self.readings is None else {"readings": readings}
+        return Stateful(context, self.target(options, context, **more))
 
 
 class Stage(Generic[O]):
@@ -320,6 +331,15 @@ def _naming(options: Any, column: str) -> str | None:
         if isinstance(value, list) and column in value:
             return f"{field.name}[{value.index(column)}]"
     return None
+
+
+def _annotated(target: Any, hints: Mapping[str, Any], parameter: str) -> Any:
+    """What a parameter is annotated with; None if there is no such parameter."""
+    if parameter not in inspect.signature(target).parameters:
+        return None
+    if parameter not in hints:
+        raise TypeError(f"`{parameter}` of {target} needs a type: a dataclass")
+    return hints[parameter]
 
 
 def _hints(target: Any) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from . import channel as wire
 from .channel import BatchReader, BatchWriter, Channel, Frame, Gone
 from .contract import Context, Output, State
-from .errors import StageError, reason
+from .errors import CAUSES, StageError, reason
 from .kinds import Kind
 from .planning import answer
 from .vitals import Heart
@@ -50,7 +50,7 @@ class Session:
         hello = {
             "protocol": "gristmill-worker",
             "major": 1,
-            "minor": 2,
+            "minor": 4,
             "software": f"gristmill for Python {VERSION}",
             "features": [],
             "limits": limits,
@@ -88,6 +88,8 @@ class Session:
 
     def _fail(self, error: StageError) -> None:
         self._flush_rejected()
+        if hasattr(self, "heart"):
+            self.heart.beat()
         self.channel.send_json(wire.ERROR, error.fault())
         while True:
             self.channel.receive()
@@ -107,7 +109,8 @@ class Session:
         self.queue: deque[tuple[int, pa.RecordBatch]] = deque(
             (int(match[2]), batch) for match, batch in rest if match
         )
-        self.heart = Heart(self.channel, float(order.get("heartbeat", 1.0)))
+        readings = kind.new_readings()
+        self.heart = Heart(self.channel, float(order.get("heartbeat", 1.0)), readings)
         context = Context(
             stage=order["stage"],
             instance=order["instance"],
@@ -123,9 +126,9 @@ class Session:
         )
         options = kind.read(order["options"])
         if kind.role == "source":
-            self.pump = kind.pump(options, context)
+            self.pump = kind.pump(options, context, readings)
         else:
-            self.work = kind.work(options, context)
+            self.work = kind.work(options, context, readings)
         self.heart.start()
         self.channel.send(wire.OPENED)
         self._called(0.0, measured=False)
@@ -174,8 +177,9 @@ class Session:
         out = getattr(self, "out", None)
         if out is None:
             return
-        for text, batch in out.rejected:
-            self.credit -= self.channel.send(wire.REJECT, wire.table(text, batch))
+        for text, cause, batch in out.rejected:
+            payload, number = wire.table(text, batch), CAUSES.index(cause)
+            self.credit -= self.channel.send(wire.REJECT, payload, number=number)
             self.came = True
         out.rejected = []
 
@@ -202,6 +206,9 @@ class Session:
         return bool(self.queue) or self.work.more()
 
     def _commit(self, epoch: int = 0, finished: bool = False) -> None:
+        if finished:
+            # What it has told by now is the last that is heard of it.
+            self.heart.beat()
         self.heart.begin()
         start = time.monotonic()
         parts, version = ({}, 1) if finished else self._snapshot()

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from .contract import Context, Output, as_table, to_batches
+from .errors import Cause
 from .kinds import Kind
 
 
@@ -18,6 +19,10 @@ class Result:
     table: pa.Table
     #: Each rejected row with the reason.
     rejected: list[tuple[dict[str, Any], str]]
+    #: The class of the reason of each of them.
+    causes: list[Cause]
+    #: The readings of the stage, as it has left them; None of a stage without any.
+    readings: Any = None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -41,13 +46,14 @@ def run(kind: Kind, rows: Any = None, *, batch: int = 8192, **options: Any) -> R
         output=planned.output,
         batch_rows=batch,
     )
+    readings = kind.new_readings()
     out = Output(planned.output, batch, len(planned.ports))
     if kind.role == "source":
-        pump = kind.pump(read, context)
+        pump = kind.pump(read, context, readings)
         while pump.poll(out) is not None:
             pass
     else:
-        work = kind.work(read, context)
+        work = kind.work(read, context, readings)
         table = pa.table({}) if table is None else table
         for part in to_batches(table, table.schema):
             for start in range(0, part.num_rows, batch):
@@ -56,5 +62,6 @@ def run(kind: Kind, rows: Any = None, *, batch: int = 8192, **options: Any) -> R
                     work.step(out)
         work.finish(out)
     made = pa.Table.from_batches([part for _, part in out.batches], schema=planned.output)
-    rejected = [(row, text) for text, part in out.rejected for row in part.to_pylist()]
-    return Result(made, rejected)
+    rejected = [(row, one.reason) for one in out.rejected for row in one.rows.to_pylist()]
+    causes = [one.cause for one in out.rejected for _ in range(one.rows.num_rows)]
+    return Result(made, rejected, causes, readings)

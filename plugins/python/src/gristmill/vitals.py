@@ -5,20 +5,22 @@ from __future__ import annotations
 import resource
 import threading
 import time
+from typing import Any
 
 from . import channel as wire
 from .channel import Channel, Gone
+from .readings import told
 
 
 class Heart:
-    """A thread that beats until the run is gone."""
+    """A thread that beats until the run is gone, and tells what the stage has read."""
 
-    def __init__(self, channel: Channel, every: float) -> None:
-        self.channel, self.every = channel, every
+    def __init__(self, channel: Channel, every: float, readings: Any = None) -> None:
+        self.channel, self.every, self.readings = channel, every, readings
         self.since = 0.0
 
     def start(self) -> None:
-        threading.Thread(target=self._beat, name="heart", daemon=True).start()
+        threading.Thread(target=self._beats, name="heart", daemon=True).start()
 
     def begin(self) -> None:
         """A call of the stage begins."""
@@ -28,19 +30,26 @@ class Heart:
         """It has ended."""
         self.since = 0.0
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Tells of itself now."""
+        since = self.since
+        call = time.monotonic() - since if since else 0.0
+        beat: dict[str, Any] = {
+            "cpu": time.process_time_ns(),
+            "memory": _resident(),
+            "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "call": int(call * 1e9),
+        }
+        readings = told(self.readings)
+        if readings:
+            beat["readings"] = readings
+        self.channel.send_json(wire.HEARTBEAT, beat)
+
+    def _beats(self) -> None:
         while True:
             time.sleep(self.every)
-            since = self.since
-            call = time.monotonic() - since if since else 0.0
-            beat = {
-                "cpu": time.process_time_ns(),
-                "memory": _resident(),
-                "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                "call": int(call * 1e9),
-            }
             try:
-                self.channel.send_json(wire.HEARTBEAT, beat)
+                self.beat()
             except Gone:
                 return
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from . import columns
 from .contract import Context, Output, State
-from .errors import Reject, StageError, reason
+from .errors import Reject, StageError, Why, why
 
 #: Errors that are not about a row.
 FATAL = (StageError, MemoryError)
@@ -72,7 +72,7 @@ class Tables(Work):
             raise
         except Exception as error:
             del out.batches[before:]
-            out.reject(batch, reason(error))
+            _reject_whole(batch, error, out)
 
 
 class Rows(Work):
@@ -127,7 +127,7 @@ class Rows(Work):
         batch = self.batch
         made: list[Any] = []
         origins: list[int] = []
-        rejected: list[tuple[int, str]] = []
+        rejected: list[tuple[int, Why]] = []
         while self.at < len(self.rows) and len(made) < out.rows:
             self._row(self.at, out.rows, made, origins, rejected)
         if not self.sink:
@@ -158,7 +158,7 @@ class Rows(Work):
         except FATAL:
             raise
         except Exception as error:
-            rejected.append((at, reason(error)))
+            rejected.append((at, why(error)))
             self.at, self.begun, self.skip = at + 1, None, 0
             return
         made.extend(found)
@@ -172,7 +172,7 @@ class Rows(Work):
         batch: Any,
         made: list[Any],
         origins: list[int],
-        rejected: list[tuple[int, str]],
+        rejected: list[tuple[int, Why]],
         out: Output,
     ) -> None:
         good: list[Any] = []
@@ -183,7 +183,7 @@ class Rows(Work):
                 good.append(vars(row) if hasattr(row, "__dict__") else dataclasses.asdict(row))  # type: ignore[arg-type]
             else:
                 text = f"TypeError: a row must be a dict or a dataclass, not {type(row).__name__}"
-                rejected.append((origins[place], text))
+                rejected.append((origins[place], Why(text)))
                 good.append(None)
         keep = [place for place, row in enumerate(good) if row is not None]
         keep = self._known(good, keep, origins, rejected)
@@ -194,13 +194,13 @@ class Rows(Work):
         arrays, wrong = self._columns(batch, rows, origin)
         result = pa.RecordBatch.from_arrays(arrays, schema=out.schema)
         if wrong:
-            rejected.extend((origin[place], text) for place, text in wrong.items())
+            rejected.extend((origin[place], Why(text)) for place, text in wrong.items())
             result = result.take(pa.array([p for p in range(len(rows)) if p not in wrong]))
         if result.num_rows:
             out.emit(result)
 
     def _known(
-        self, rows: list[Any], keep: list[int], origins: list[int], rejected: list[tuple[int, str]]
+        self, rows: list[Any], keep: list[int], origins: list[int], rejected: list[tuple[int, Why]]
     ) -> list[int]:
         """The rows that have no columns but those that were announced."""
         result = []
@@ -210,7 +210,7 @@ class Rows(Work):
                 continue
             others = sorted(str(name) for name in rows[place].keys() - self.known)
             text = f"`{others[0]}` is no column of what the stage said that it puts out"
-            rejected.append((origins[place], text))
+            rejected.append((origins[place], Why(text)))
         return result
 
     def _columns(
@@ -254,16 +254,21 @@ class Rows(Work):
         return parts or None
 
 
-def _reject(batch: Any, rejected: list[tuple[int, str]], out: Output) -> None:
+def _reject(batch: Any, rejected: list[tuple[int, Why]], out: Output) -> None:
     """Rejects rows, each once, those of one reason together."""
-    by_reason: dict[str, list[int]] = {}
+    by_reason: dict[Why, list[int]] = {}
     seen = set()
-    for place, text in rejected:
+    for place, because in rejected:
         if place not in seen:
             seen.add(place)
-            by_reason.setdefault(text, []).append(place)
-    for text, places in by_reason.items():
-        out.reject(batch.take(pa.array(places, pa.int64())), text)
+            by_reason.setdefault(because, []).append(place)
+    for because, places in by_reason.items():
+        out.reject(batch.take(pa.array(places, pa.int64())), because.text, cause=because.cause)
+
+
+def _reject_whole(batch: Any, error: Exception, out: Output) -> None:
+    because = why(error)
+    out.reject(batch, because.text, cause=because.cause)
 
 
 class Stateful(Work):
@@ -277,7 +282,7 @@ class Stateful(Work):
         try:
             self.stage.process(batch, out)
         except Reject as error:
-            out.reject(batch, reason(error))
+            _reject_whole(batch, error, out)
 
     def finish(self, out: Output) -> None:
         self.stage.finish(out)

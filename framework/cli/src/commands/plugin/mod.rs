@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gristmill_loader::{Loader, Wanted};
+use gristmill_runtime::metric::of_reading;
 use gristmill_runtime::program_kinds;
+use gristmill_stage::reading::Declared;
 use gristmill_stage::{Kind, Result};
 use serde_json::{Value, json};
 
@@ -111,10 +113,14 @@ fn describe(kinds: &[Arc<dyn Kind>], about: &About, out: &mut String) -> fmt::Re
     for kind in kinds {
         writeln!(out, "\n{} ({}): {}", kind.name(), kind.role().name(), kind.summary())?;
         let schema = kind.options();
-        let Some(options) = schema.get("properties").and_then(Value::as_object) else { continue };
-        for (name, option) in options {
+        let options = schema.get("properties").and_then(Value::as_object);
+        for (name, option) in options.into_iter().flatten() {
             let says = option.get("description").and_then(Value::as_str).unwrap_or_default();
             writeln!(out, "  {name}: {}", says.lines().next().unwrap_or_default())?;
+        }
+        for reading in kind.readings() {
+            let name = of_reading(kind.name(), reading);
+            writeln!(out, "  metric {name}: {}", reading.help.lines().next().unwrap_or_default())?;
         }
     }
     Ok(())
@@ -122,10 +128,11 @@ fn describe(kinds: &[Arc<dyn Kind>], about: &About, out: &mut String) -> fmt::Re
 
 fn as_json(kinds: &[Arc<dyn Kind>], about: About) -> Value {
     let kind = |kind: &Arc<dyn Kind>| {
+        let readings: Vec<Declared> = kind.readings().iter().map(Declared::of).collect();
         json!({
             "kind": kind.name(), "role": kind.role().name(), "summary": kind.summary(),
             "example": kind.example(), "input": kind.input(), "output": kind.output(),
-            "options": kind.options(),
+            "options": kind.options(), "readings": readings,
         })
     };
     let kinds: Vec<Value> = kinds.iter().map(kind).collect();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
+use gristmill_stage::reading::Declared;
 use gristmill_stage::{Error, ErrorKind, Kind, Planned, Registry, Result, Role};
 use gristmill_wire::{Answer, Description, KindDescription, Message, Question, Side};
 use serde_json::Value;
@@ -40,6 +41,7 @@ fn describe(kind: &dyn Kind) -> KindDescription {
         output: kind.output().to_owned(),
         example: kind.example().to_owned(),
         options: kind.options(),
+        readings: kind.readings().iter().map(Declared::of).collect(),
     }
 }
 
