@@ -19,10 +19,10 @@ const OFTEN: Duration = Duration::from_millis(10);
 /// To read the clock of a thread takes up to a microsecond, and twice that would be more than a
 /// hundredth of a poll that is much shorter than this: of such only some are measured.
 const SHORT: u64 = 400_000;
-/// One of so many, on average, and it stands for all of them.
+/// One of so many, on average; the others used as great a share of their time.
 const ONE_OF: u64 = 32;
-/// A poll that takes longer stands for itself.
-const LONG: Duration = Duration::from_millis(50);
+/// What was measured counts less and less with each poll that is measured after it.
+const FADES: f64 = 15.0 / 16.0;
 
 /// A worker's future, which counts the processor time that it takes. What it leaves to others, such as
 /// async work on the threads of a pool, is not in it.
@@ -33,7 +33,7 @@ pub(crate) struct Measured<F> {
 
 /// The life of a worker whose thread others use as well: its polls count.
 pub(crate) fn on_shared_thread(worker: Worker) -> Measured<impl Future<Output = ()>> {
-    measured(worker, Way::Polls { left: 0, stands_for: 1, chance: 1 })
+    measured(worker, Way::polls())
 }
 
 /// The life of a worker with a thread of its own: all that happens on it counts, also what other tasks
@@ -68,8 +68,33 @@ struct Used {
 enum Way {
     /// The thread is the worker's own: its clock, when it was read last, and what it said.
     Thread { last: u64, at: Duration },
-    /// So many polls are not measured before the next that is, which stands for so many.
-    Polls { left: u64, stands_for: u64, chance: u64 },
+    /// So many polls are not measured before the next that is, by chance, and the share of their time for
+    /// which polls used the processor lately.
+    Polls { left: u64, chance: u64, share: Share },
+}
+
+impl Way {
+    fn polls() -> Self {
+        Self::Polls { left: 0, chance: 1, share: Share { used: 0.0, took: 0.0 } }
+    }
+}
+
+/// Nanoseconds of the processor that some polls used, of those that they took.
+struct Share {
+    used: f64,
+    took: f64,
+}
+
+impl Share {
+    fn learn(&mut self, used: u64, took: u64) {
+        self.used = self.used * FADES + used as f64;
+        self.took = self.took * FADES + took as f64;
+    }
+
+    /// What a poll has used that took so long.
+    fn of(&self, took: u64) -> u64 {
+        (took as f64 * (self.used / self.took.max(1.0)).min(1.0)) as u64
+    }
 }
 
 impl Used {
@@ -85,33 +110,34 @@ impl Used {
                 }
                 polled
             }
-            Way::Polls { left: left @ 1.., .. } => {
+            Way::Polls { left: left @ 1.., share, .. } => {
                 *left -= 1;
                 let start = self.clock.now();
                 let polled = poll();
-                let took = self.clock.now().saturating_sub(start);
-                // Nobody saw that coming. Most of such a time is the worker's own.
-                if took >= LONG {
-                    self.meter.used_cpu(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-                }
+                self.meter.used_cpu(share.of(nanos(self.clock.now().saturating_sub(start))));
                 polled
             }
-            Way::Polls { left, stands_for, chance } => {
+            Way::Polls { left, chance, share } => {
                 let (start, before) = (self.clock.now(), thread_cpu());
                 let polled = poll();
                 let used = thread_cpu().saturating_sub(before);
-                let long = self.clock.now().saturating_sub(start) >= LONG;
-                self.meter.used_cpu(used.saturating_mul(if long { 1 } else { *stands_for }));
-                *stands_for = if used < SHORT { ONE_OF } else { 1 };
+                let took = nanos(self.clock.now().saturating_sub(start));
+                self.meter.used_cpu(used);
+                share.learn(used, took);
+                let one_of = if took < SHORT { ONE_OF } else { 1 };
                 // By chance, so that polls which take turns are all measured (xorshift).
                 *chance ^= *chance << 13;
                 *chance ^= *chance >> 7;
                 *chance ^= *chance << 17;
-                *left = *chance % (2 * *stands_for - 1);
+                *left = *chance % (2 * one_of - 1);
                 polled
             }
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -126,8 +152,11 @@ mod tests {
         Used { meter, clock, way }
     }
 
-    /// Uses the processor for so many nanoseconds.
+    /// Uses the processor for so many nanoseconds; for none, lies still for a while.
     fn spin(nanos: u64) -> Poll<()> {
+        if nanos == 0 {
+            std::thread::sleep(Duration::from_micros(60));
+        }
         let start = thread_cpu();
         while thread_cpu() < start + nanos {}
         Poll::Pending
@@ -143,14 +172,14 @@ mod tests {
 
     #[test]
     fn short_and_long_polls_are_counted_alike() {
-        let polls = || Way::Polls { left: 0, stands_for: 1, chance: 1 };
         let own = || Way::Thread { last: thread_cpu(), at: Duration::ZERO };
-        for way in [polls, own] as [fn() -> Way; 2] {
+        for way in [Way::polls, own] as [fn() -> Way; 2] {
             let short = counted(used(way()), (0..16_000).map(|_| 10_000));
             let turns = counted(used(way()), (0..16_000).map(|n| 5_000 + n % 2 * 30_000));
             let long = counted(used(way()), (0..40).map(|_| 1_000_000));
-            for share in [short, turns, long] {
-                assert!((0.75..1.25).contains(&share), "{short} {turns} {long}");
+            let lies = counted(used(way()), (0..8_000).map(|n| n % 2 * 60_000));
+            for share in [short, turns, long, lies] {
+                assert!((0.75..1.25).contains(&share), "{short} {turns} {long} {lies}");
             }
         }
     }
