@@ -9,11 +9,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gristmill_config::{Source, Variables, load};
@@ -121,37 +119,37 @@ fn run(folder: &Path, steps: &[&str], hows: &[How], batch: usize, kills: bool) -
     let worker = WorkerCommand::program(env!("CARGO_BIN_EXE_gristmill-test-worker"));
     let options = RunOptions { worker: Some(worker), ..RunOptions::default() };
     let run = Run::start(plan, &registry, options).unwrap_or_else(|f| panic!("{f}\n{yaml}"));
-    let over = Arc::new(AtomicBool::new(false));
-    let killer = kills.then(|| {
-        let over = over.clone();
-        std::thread::spawn(move || killing(&over))
-    });
-    let report = run.wait();
-    over.store(true, Ordering::Relaxed);
-    killer.into_iter().for_each(|killer| killer.join().unwrap());
+    let report = if kills { killed(run) } else { run.wait() };
     assert!(matches!(report.outcome, Outcome::Done), "{:?}\n{yaml}", report.outcome);
     let letters =
         |letter: Value| format!("{} {} {}", letter["stage"], letter["reason"], letter["row"]);
     ((sorted(&out, |row| row.to_string()), sorted(&rejected, letters)), report)
 }
 
-/// Kills one child of this process after the other, at odd moments.
-fn killing(over: &AtomicBool) {
-    let own = std::process::id().to_string();
-    let mut turn = 0_u64;
-    while !over.load(Ordering::Relaxed) {
+/// Waits for a run, and kills one of its children after the other meanwhile, at odd moments. No worker loses
+/// more than two: at the third death on one row, the row is to blame.
+fn killed(run: Run) -> Report {
+    let (mut turn, mut kills) = (0_u64, BTreeMap::new());
+    let mut odd = || {
         turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_millis(20 + (turn >> 33) % 60));
-        let children = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            (stat.rsplit_once(") ")?.1.split(' ').nth(1)? == own).then_some(pid)
+        turn >> 33
+    };
+    while !run.wait_for(Duration::from_millis(1 + odd() % 15)) {
+        let view = run.view();
+        let children = view.stages.iter().enumerate().flat_map(|(stage, of)| {
+            let workers = of.workers.iter().enumerate();
+            workers.filter_map(move |(n, one)| Some(((stage, n), one.child.as_ref()?.pid?)))
         });
-        let children: Vec<i32> = children.collect();
-        if let Some(pid) = children.get((turn >> 40) as usize % children.len().max(1)) {
-            let _ = kill_process(Pid::from_raw(*pid).unwrap(), Signal::KILL);
+        let left = |worker: &(usize, usize)| {
+            kills.get(worker).is_none_or(|pids: &BTreeSet<u32>| pids.len() < 2)
+        };
+        let children: Vec<_> = children.filter(|(worker, _)| left(worker)).collect();
+        if let Some(&(worker, pid)) = children.get(odd() as usize % children.len().max(1)) {
+            kills.entry(worker).or_default().insert(pid);
+            let _ = kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL);
         }
     }
+    run.wait()
 }
 
 /// What a stage takes it hands on, rejects, or (an aggregate) sums up.
