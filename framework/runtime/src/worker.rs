@@ -188,7 +188,9 @@ impl Worker {
             if !need.holding {
                 *ticket = None;
             }
-            if self.yields || end.saturating_sub(shared) > SHARE {
+            if self.yields {
+                yield_now().await;
+            } else if end.saturating_sub(shared) > SHARE {
                 yield_now().await;
                 shared = self.clock.now();
             }

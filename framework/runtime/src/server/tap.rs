@@ -32,7 +32,7 @@ const LOOKING: usize = 8;
 /// Rows that are turned into JSON at once.
 const ROWS: usize = 256;
 /// Work in the beginning after which nobody rests, so that the first rows come at once.
-const FREE: Duration = Duration::from_millis(50);
+const FREE: Duration = Duration::from_millis(10);
 /// The rest after some work, as a multiple of it.
 const REST: u32 = 99;
 
