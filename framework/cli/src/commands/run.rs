@@ -55,6 +55,7 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
         metrics: args.metrics,
         token,
         worker: Some(WorkerCommand::this_program()),
+        log: log.of_children(plan.stages.iter().map(|stage| stage.name.as_str())),
         description: Description {
             yaml: secrets.redact(source.text()).into_owned(),
             plan: super::check::described(&plan),
