@@ -104,7 +104,8 @@ Examples:
   gristmill run shop.yaml --ui 9100                  # the same: look at http://127.0.0.1:9100/
   gristmill run shop.yaml --tui
   generate-pipeline | gristmill run -
-  gristmill run shop.yaml --log warn,items=debug --log-format json")]
+  gristmill run shop.yaml --log warn,items=debug --log-format json
+  gristmill run shop.yaml --otlp http://localhost:4318 --otlp-sample 0.1")]
 pub struct Run {
     /// The pipeline; `-` reads it from stdin
     pub file: String,
@@ -119,6 +120,14 @@ pub struct Run {
     /// [default: made up and printed, if ADDR is not loopback]
     #[arg(long, value_name = "TOKEN", requires = "metrics")]
     pub token: Option<String>,
+    /// Send metrics and traces to the OpenTelemetry collector there, by OTLP over HTTP; headers are in
+    /// OTEL_EXPORTER_OTLP_HEADERS [default: OTEL_EXPORTER_OTLP_ENDPOINT, if it is set]
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Record this share of all traces, from 0 to 1, and in any case the first of each source
+    /// [default: OTEL_TRACES_SAMPLER_ARG, or 0.01]
+    #[arg(long, value_name = "RATIO", value_parser = share)]
+    pub otlp_sample: Option<f64>,
     /// Show neither progress nor the table at the end
     #[arg(short, long)]
     pub quiet: bool,
@@ -332,6 +341,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as VAR=VALUE".to_owned()),
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

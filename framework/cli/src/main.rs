@@ -23,7 +23,8 @@ use log::Log;
 
 fn main() -> ExitCode {
     // Child processes of a run are this program again.
-    if let Some(exit) = gristmill_runtime::worker_with(&kinds::built_in(), kinds::find_again) {
+    let kinds = kinds::built_in();
+    if let Some(exit) = gristmill_runtime::worker_with(&kinds, kinds::find_again, log::of_child) {
         return exit;
     }
     let args = Args::parse();

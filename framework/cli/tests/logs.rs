@@ -48,6 +48,30 @@ fn a_stage_has_a_level_of_its_own_in_every_mode() {
 }
 
 #[test]
+fn a_child_process_says_what_is_wanted_of_its_stage() {
+    let lines = |levels: &str| {
+        let place = Place::new();
+        let arguments = ["-q", "--log", levels, "--log-format", "json"];
+        let ended = run(&place, &pipeline("process"), &arguments).expect(3);
+        let lines = objects(&ended).into_iter();
+        let built = lines.filter(|line| {
+            line["message"].as_str().unwrap().starts_with("the stage is built pid=")
+        });
+        built.collect::<Vec<_>>()
+    };
+    let told = lines("error,picky=debug");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!([&told[0]["stage"], &told[0]["level"]], ["picky", "debug"]);
+    assert_eq!(told[0]["part"], "gristmill_runtime::process::serve::session");
+    assert_ne!(told[0]["message"], format!("the stage is built pid={}", std::process::id()));
+    assert_eq!(lines("debug").len(), 1);
+    assert_eq!(lines("error,gristmill_runtime=debug").len(), 1, "by the part of the program");
+    for levels in ["error", "error,out=debug", "debug,picky=info", "debug,gristmill_runtime=off"] {
+        assert!(lines(levels).is_empty(), "{levels}");
+    }
+}
+
+#[test]
 fn every_line_is_an_object_if_asked() {
     let place = Place::new();
     let arguments = ["--log-format", "json", "--log", "picky=debug", "--metrics", "0"];

@@ -116,6 +116,44 @@ fn metrics_are_there_and_promtool_finds_nothing() {
     child.wait().unwrap();
 }
 
+#[test]
+fn openmetrics_is_served_to_who_asks_for_it_and_its_own_parser_finds_nothing() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut child, addr) = waiting_run(&place, &listener);
+    let (_held, _) = listener.accept().unwrap();
+    let mut stream = TcpStream::connect(&addr).unwrap();
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    write!(stream, "GET /metrics HTTP/1.0\r\nhost: localhost\r\naccept: {accept}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+
+    let script = "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+                  for family in parse(sys.stdin.read()): print(family.name, family.type, family.unit, len(family.samples))";
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/python/bin/python");
+    let mut parser = Command::new(python)
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect(".ci/python makes it");
+    parser.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let parsed = parser.wait_with_output().unwrap();
+    assert!(parsed.status.success(), "{}\n{text}", String::from_utf8_lossy(&parsed.stderr));
+    let found = String::from_utf8(parsed.stdout).unwrap();
+    for line in
+        ["gristmill_stage_rows_in counter  3", "gristmill_stage_busy_seconds counter seconds 3"]
+    {
+        assert!(found.lines().any(|one| one == line), "no `{line}` in\n{found}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// Names and types, as a page of the documentation has them in its table.
 fn told(page: &str) -> BTreeMap<String, String> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -130,8 +168,10 @@ fn told(page: &str) -> BTreeMap<String, String> {
 fn every_metric_is_on_its_page_and_no_other() {
     let place = Place::new();
     // Requests that wait for ever, and rows that pass all kinds that tell of their work.
-    let mut run = Watched::run(
+    let mut run = Watched::run_with(
         &place,
+        // Nobody listens there, and the metrics are there all the same.
+        &["--otlp", "http://127.0.0.1:1"],
         "stages:\n  - { name: requests, type: generate, with: { url: 'demo:/item/{n}?delay=600s', count: 3 } }\n  \
          - { type: fetch, run: { mode: process }, with: { timeout: 1h, read_timeout: 1h } }\n  - { type: discard }\n  \
          - { name: timed, type: map, from: requests, with: { set: { t: to_timestamp(n) } } }\n  \

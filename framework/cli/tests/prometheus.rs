@@ -59,7 +59,10 @@ impl Drop for Ends {
 /// The run, and where it serves its metrics.
 fn run(place: &Place) -> (Ends, String) {
     place.write("pipeline.yaml", PIPELINE);
-    let mut command = place.command(&["run", "pipeline.yaml", "--metrics", "0"]);
+    // Nobody listens there: traces are recorded for the exemplars alone.
+    let traced = ["--otlp", "http://127.0.0.1:1", "--otlp-sample", "1"];
+    let command = ["run", "pipeline.yaml", "--metrics", "0"];
+    let mut command = place.command(&[&command[..], &traced].concat());
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut run = Ends(child);
     let mut lines = BufReader::new(run.0.stderr.take().unwrap()).lines();
@@ -85,6 +88,7 @@ fn prometheus(place: &Place, target: &str) -> (Ends, String) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let child = Command::new("prometheus")
         .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
+        .arg("--enable-feature=exemplar-storage")
         .arg(format!("--web.listen-address={free}"))
         .current_dir(place.path())
         .stdout(Stdio::null())
@@ -204,6 +208,7 @@ fn prometheus_answers_every_panel_and_every_rule() {
         }
     }
     figures_are_right(&address);
+    exemplars_are_kept(&address);
     rules_are_well(&address);
 
     // What the run itself says in the end is no less than what was scraped last.
@@ -257,6 +262,24 @@ fn figures_are_right(address: &str) {
     assert_eq!(watermark[0].1, 1e9);
     let busiest = ask(address, "topk(1, gristmill:stage_busy:share)").unwrap();
     assert_eq!(busiest.len(), 1);
+}
+
+/// Of the durations of every stage that was called, Prometheus has traces in which such a call was.
+fn exemplars_are_kept(address: &str) {
+    let query = "/api/v1/query_exemplars?query=gristmill_stage_batch_duration_seconds_bucket";
+    let found = get(address, &format!("{query}&start=0&end=32503680000")).unwrap();
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let series = found["data"].as_array().unwrap();
+    for mode in ["pooled", "threaded", "process"] {
+        let of = series.iter().find(|one| one["seriesLabels"]["mode"] == mode);
+        let exemplar = &of.unwrap_or_else(|| panic!("{mode}: {found}"))["exemplars"][0];
+        let length = |label: &str| exemplar["labels"][label].as_str().unwrap().len();
+        assert_eq!([length("trace_id"), length("span_id")], [32, 16], "{exemplar}");
+        let value: f64 = exemplar["value"].as_str().unwrap().parse().unwrap();
+        let bound = of.unwrap()["seriesLabels"]["le"].as_str().unwrap();
+        let bound = bound.parse().unwrap_or(f64::INFINITY);
+        assert!(value > 0.0 && value <= bound, "{mode}: {value} is above {bound}");
+    }
 }
 
 fn rules_are_well(address: &str) {

@@ -367,7 +367,7 @@ fn programs_that_are_no_plugins() {
         "import os, struct; p = {hello:?}.encode(); os.write(0, struct.pack('<IBBHQ', len(p), 1, 0, 0, 0) + p); os.read(0, 1)"
     );
     place.write("other.py", &code);
-    says("python3, ./other.py", "other speaks gristmill-worker 9.0, this is gristmill-worker 1.4");
+    says("python3, ./other.py", "other speaks gristmill-worker 9.0, this is gristmill-worker 1.5");
     place.write("other.py", &code.replace("9,", "1,"));
     says("python3, ./other.py", "other speaks 1.0 and cannot say which kinds it has");
 }

@@ -1,5 +1,6 @@
 //! Puts a run together from its plan: queues for the edges, a worker for each instance.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event_listener::Event;
@@ -17,8 +18,9 @@ use crate::letters::LetterBox;
 use crate::meter::Meter;
 use crate::own_runtime::OwnRuntime;
 use crate::pool::Pool;
-use crate::process::{self, Vitals, WorkerCommand};
+use crate::process::{self, Observed, Vitals, WorkerCommand};
 use crate::tap::Tap;
+use crate::trace::{Handed, Naming, SpanStage, Tracing, Tracker, Trail};
 use crate::turns::Turns;
 use crate::worker::Worker;
 
@@ -115,6 +117,10 @@ pub struct Shared<'a> {
     pub letters: LetterBox,
     /// How to start a child process.
     pub worker: Option<WorkerCommand>,
+    /// What child processes are to log, by stage.
+    pub log: &'a BTreeMap<String, String>,
+    /// Where spans go, if traces are recorded.
+    pub tracing: Option<Tracing>,
 }
 
 /// A worker ready to start.
@@ -163,9 +169,14 @@ impl Shared<'_> {
         let remote = plan.mode == Mode::Process;
         let vitals = remote.then(|| Arc::new(Vitals::new(kind.readings())));
         let meter = Arc::new(Meter::new(self.clock.clone(), vitals.clone(), readings));
-        let built = match vitals {
-            None => guarded(|| kind.build(&plan.options, context)),
-            Some(vitals) => self.remote(plan, &**kind, &context, &runtime, vitals, meter.clone()),
+        let tracker = self.tracker(plan, instance);
+        let (built, trail) = match vitals {
+            None => (guarded(|| kind.build(&plan.options, context)), Trail::Here(tracker)),
+            Some(vitals) => {
+                let observed = self.observed(plan, vitals, meter.clone(), tracker);
+                let trail = Trail::There(observed.handed.clone());
+                (self.remote(plan, &**kind, &context, &runtime, observed), trail)
+            }
         };
         runtime.seal();
         let built = built?;
@@ -192,6 +203,7 @@ impl Shared<'_> {
             turns,
             yields: source || runtime.get().is_some(),
             remote,
+            trail,
         };
         Ok(Built { worker, runtime })
     }
@@ -203,8 +215,7 @@ impl Shared<'_> {
         kind: &dyn Kind,
         context: &BuildContext,
         runtime: &OwnRuntime,
-        vitals: Arc<Vitals>,
-        meter: Arc<Meter>,
+        observed: Observed,
     ) -> Result<Stage> {
         let own = || {
             self.worker.clone().ok_or_else(|| {
@@ -214,8 +225,33 @@ impl Shared<'_> {
         };
         let plugin = plan.program.as_ref().map(|program| WorkerCommand::plugin(&program.argv));
         let command = plugin.map_or_else(own, Ok)?;
-        let measured = Box::new(move |took| meter.called(took));
-        process::build(plan, kind, command, context, &runtime.handle()?, vitals, measured)
+        process::build(plan, kind, command, context, &runtime.handle()?, observed)
+    }
+
+    /// Who is told what of a child process.
+    fn observed(
+        &self,
+        plan: &StagePlan,
+        vitals: Arc<Vitals>,
+        meter: Arc<Meter>,
+        tracker: Tracker,
+    ) -> Observed {
+        let log = self.log.get(&plan.name).cloned();
+        let measured = Box::new(move |took, trace| meter.called(took, trace));
+        Observed { vitals, measured, tracker, handed: Handed::default(), log }
+    }
+
+    /// What makes the spans of a worker.
+    fn tracker(&self, plan: &StagePlan, worker: usize) -> Tracker {
+        let Some(tracing) = self.tracing.clone() else { return Tracker::default() };
+        let (name, kind, mode) = (plan.name.clone(), plan.kind.clone(), plan.mode);
+        let naming = Naming {
+            stage: SpanStage { name, kind, mode, worker },
+            source: plan.role == Role::Source,
+            clock: self.clock.clone(),
+            secrets: self.plan.secrets.clone(),
+        };
+        Tracker::new(tracing, naming)
     }
 
     /// Where the async work of a worker runs: for threaded workers on a runtime of its own, which

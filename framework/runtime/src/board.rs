@@ -11,6 +11,7 @@ use crate::metrics::readings;
 use crate::process::ProcessStatus;
 use crate::status::{Ending, QueueStatus, StageStatus, Sum, call_times};
 use crate::tap::Tap;
+use crate::trace::Told;
 
 /// What can be read of a run while it goes on.
 pub(crate) struct Board {
@@ -19,6 +20,8 @@ pub(crate) struct Board {
     pub(crate) queues: Queues,
     /// Where rows of each stage can be seen.
     pub(crate) taps: Vec<Arc<Tap>>,
+    /// How many spans there were, if traces are recorded.
+    pub(crate) spans: Option<Arc<Told>>,
 }
 
 impl Board {

@@ -11,20 +11,23 @@ mod control;
 mod cpu;
 mod drive;
 mod edge;
+mod intake;
 mod latch;
 mod latest;
 mod letters;
 mod memory;
 mod meter;
 pub mod metric;
-mod metrics;
+pub mod metrics;
 mod own_runtime;
+mod pause;
 mod pool;
 mod process;
 mod run;
 mod server;
 mod status;
 mod tap;
+pub mod trace;
 mod turns;
 pub mod view;
 mod worker;
@@ -35,7 +38,7 @@ pub use edge::Level;
 pub use memory::{Collect, Feed};
 pub use meter::{Amount, TimeSplit};
 pub use process::{
-    DeathClass, ProcessStatus, WorkerCommand, find_program_kind, how_it_ended, in_step,
+    DeathClass, LogLines, ProcessStatus, WorkerCommand, find_program_kind, how_it_ended, in_step,
     program_kinds, worker, worker_with,
 };
 pub use run::{Run, RunOptions, Stopper};

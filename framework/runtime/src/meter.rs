@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gristmill_stage::reading::{Figure, Series};
 use gristmill_stage::{Cause, Clock, ErrorKind, Reading, Readings, Readout};
@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 
 use crate::process::Vitals;
 use crate::status::Ending;
+use crate::trace::SpanContext;
 
 /// What a worker does with its time. The three shares sum to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +118,23 @@ pub struct Meter {
     vitals: Option<Arc<Vitals>>,
     /// What the stage tells of its work, if it runs in this process.
     readings: Arc<Readings>,
+    /// The latest call of a trace that is recorded, for each of the [`BOUNDS`] and beyond.
+    exemplars: Mutex<Exemplars>,
 }
+
+/// A call that stands for others: what a histogram knows only the number of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exemplar {
+    /// How long it took, in seconds.
+    pub value: f64,
+    /// Its span.
+    pub of: SpanContext,
+    /// When it had returned.
+    pub at: SystemTime,
+}
+
+/// One for each of the [`BOUNDS`] and beyond, or none at all.
+pub(crate) type Exemplars = Vec<Option<Exemplar>>;
 
 /// Where the time went. Behind one lock, so that a reader never sees it half changed.
 #[derive(Debug, Default)]
@@ -160,6 +177,7 @@ impl Meter {
             durations,
             vitals,
             readings,
+            exemplars: Mutex::default(),
         }
     }
 
@@ -223,14 +241,30 @@ impl Meter {
         }
     }
 
-    /// A call with a batch (for a source: a poll) took this long.
-    pub fn called(&self, took: Duration) {
+    /// A call with a batch (for a source: a poll) took this long, and was this span, if it is recorded.
+    pub fn called(&self, took: Duration, trace: Option<SpanContext>) {
+        if let Some(of) = trace {
+            self.exemplify(took.as_secs_f64(), of);
+        }
         // Only the worker records, so the lock is free but for a reader now and then.
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         // Cannot fail: the histogram grows as far as it needs.
         let _ = calls.record(nanos(took));
         drop(calls);
         self.duration.record(took.as_secs_f64());
+    }
+
+    fn exemplify(&self, value: f64, of: SpanContext) {
+        let at = self.clock.wall();
+        let place = BOUNDS.iter().position(|bound| value <= *bound).unwrap_or(BOUNDS.len());
+        let mut exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        exemplars.resize(BOUNDS.len() + 1, None);
+        exemplars[place] = Some(Exemplar { value, of, at });
+    }
+
+    /// Calls that stand for others of about their length.
+    pub(crate) fn exemplars(&self) -> Exemplars {
+        self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What came in so far.

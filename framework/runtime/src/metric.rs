@@ -49,6 +49,10 @@ pub const PROCESS_PEAK: &str = "gristmill_stage_process_resident_memory_peak_byt
 pub const PIPELINE: &str = "gristmill_pipeline_info";
 /// Always one; its label `version` says which Gristmill runs.
 pub const BUILD: &str = "gristmill_build_info";
+/// Spans of traces that were recorded.
+pub const SPANS: &str = "gristmill_trace_spans_total";
+/// Spans that were recorded and did not get to the collector.
+pub const SPANS_DROPPED: &str = "gristmill_trace_spans_dropped_total";
 /// Processor seconds of the whole program, its child processes apart.
 pub const OWN_CPU: &str = "process_cpu_seconds_total";
 /// Bytes resident in the whole program, its child processes apart.
@@ -61,7 +65,7 @@ pub const OWN_FILES: &str = "process_open_fds";
 pub const OWN_FILES_LIMIT: &str = "process_max_fds";
 
 /// Words after `gristmill_` that are the framework's; a kind of such a name keeps out of their way.
-const TAKEN: [&str; 4] = ["stage", "queue", "pipeline", "build"];
+const TAKEN: [&str; 5] = ["stage", "queue", "pipeline", "build", "trace"];
 
 /// The metric that a reading of a kind is.
 pub fn of_reading(kind: &str, reading: &Reading) -> String {

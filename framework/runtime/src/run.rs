@@ -1,5 +1,6 @@
 //! A run: starts a plan, can be watched and stopped, and ends with a report.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,12 +15,13 @@ use crate::control::{Control, Failure};
 use crate::cpu::{on_own_thread, on_shared_thread};
 use crate::latch::{Latch, Released};
 use crate::letters::{self, LetterBox, Writer};
-use crate::metrics::Source as MetricsSource;
+use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::process::WorkerCommand;
 use crate::server::{Place, Server, Taps, Token};
 use crate::status::{Ending, Outcome, Report, StageStatus};
 use crate::tap::Tap;
+use crate::trace::Tracing;
 use crate::turns::Turns;
 use crate::view::{Description, EndView, Observer, RunView};
 use crate::worker::build_failure;
@@ -38,6 +40,11 @@ pub struct RunOptions {
     pub description: Description,
     /// How to start a child process for stages with `mode: process`; without it there can be none.
     pub worker: Option<WorkerCommand>,
+    /// Which lines child processes are to log, by the name of the stage: a level, and after commas others for
+    /// parts of the program (`warn,hyper=off`). A stage that is not here is left its own choice.
+    pub log: BTreeMap<String, String>,
+    /// Which traces are recorded, and where their spans go; without it there are none.
+    pub tracing: Option<Tracing>,
 }
 
 /// A run under way.
@@ -98,12 +105,15 @@ impl Run {
             control: control.clone(),
             letters: letters.clone(),
             worker: options.worker,
+            log: &options.log,
+            tracing: options.tracing.clone(),
         };
         let built = build_all(&shared)?;
         let meters = built.iter().map(|s| s.iter().map(|b| b.worker.meter.clone()).collect());
         let meters: Vec<Vec<_>> = meters.collect();
         let plan = Arc::new(plan);
-        let board = Arc::new(Board { plan: plan.clone(), meters, queues, taps });
+        let spans = options.tracing.as_ref().map(|tracing| tracing.told().clone());
+        let board = Arc::new(Board { plan: plan.clone(), meters, queues, taps, spans });
         let observer = Arc::new(Observer::new(
             board.clone(),
             control.clone(),
@@ -127,10 +137,9 @@ impl Run {
         };
         if let Some(addr) = options.metrics {
             let io = run.pools[0].io().handle().map_err(own)?;
-            let source = MetricsSource::new(run.board.clone());
             let place = Place { addr, token: options.token };
             let taps = Taps::new(run.board.clone(), registry.clone(), run.clock.clone());
-            let server = Server::start(place, &io, source, run.observer.clone(), taps);
+            let server = Server::start(place, &io, run.metrics(), run.observer.clone(), taps);
             let server = server.map_err(own)?;
             run.server = Some(server);
         }
@@ -224,6 +233,11 @@ impl Run {
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// The metrics of the run, for those who send them on. They can be read also when the run is over.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(self.board.clone())
     }
 
     /// The address of the metrics, when they are served.

@@ -194,6 +194,8 @@ proptest! {
             control: control.clone(),
             letters,
             worker: None,
+            log: &BTreeMap::new(),
+            tracing: None,
         };
         let workers = build_all(&shared).unwrap().into_iter().flatten();
         let tasks = workers.map(|built| Task {

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use crate::control::Failure;
 use crate::edge::Level;
-use crate::meter::{Amount, Meter, TimeSplit};
+use crate::meter::{Amount, Exemplars, Meter, TimeSplit};
 use crate::process::ProcessStatus;
 
 /// How a run came to its end.
@@ -143,6 +143,7 @@ pub(crate) struct Sum {
     pub times: TimeSplit,
     pub cpu: Duration,
     pub durations: Option<Figure>,
+    pub exemplars: Exemplars,
 }
 
 impl Sum {
@@ -155,6 +156,7 @@ impl Sum {
             times: TimeSplit::default(),
             cpu: Duration::ZERO,
             durations: None,
+            exemplars: Exemplars::new(),
         };
         for meter in meters {
             sum.taken += meter.taken();
@@ -164,6 +166,7 @@ impl Sum {
             }
             sum.cpu += meter.cpu();
             sum.add_durations(meter);
+            sum.add_exemplars(meter);
             for ((_, total), (_, count)) in sum.errors.iter_mut().zip(meter.errors()) {
                 *total += count;
             }
@@ -183,6 +186,17 @@ impl Sum {
                 *sum += with;
             }
             first => *first = Some(Figure::Histogram { counts: more, sum: with }),
+        }
+    }
+
+    /// Of several workers, the latest counts.
+    fn add_exemplars(&mut self, meter: &Meter) {
+        let more = meter.exemplars();
+        self.exemplars.resize(self.exemplars.len().max(more.len()), None);
+        for (one, other) in self.exemplars.iter_mut().zip(more) {
+            if other.is_some_and(|other| one.is_none_or(|one| one.at < other.at)) {
+                *one = other;
+            }
         }
     }
 

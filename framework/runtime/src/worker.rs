@@ -11,10 +11,13 @@ use crate::bell::Bell;
 use crate::control::{Control, Failure};
 use crate::drive::{Action, Driver, Event, Need, guarded};
 use crate::edge::{Inlet, Outlet, Parcel, Taken};
+use crate::intake::{receive, take};
 use crate::letters::{Letter, LetterBox};
 use crate::meter::{Activity, Meter};
+use crate::pause::{sleep, yield_now};
 use crate::status::Ending;
 use crate::tap::Passing;
+use crate::trace::{Call, Given, SpanContext, Trail};
 use crate::turns::{Ticket, Turns};
 
 /// After this long in calls without a wait, a worker lets others have the thread.
@@ -53,6 +56,8 @@ pub struct Worker {
     pub yields: bool,
     /// Whether the stage runs in a child process, which measures its calls itself.
     pub remote: bool,
+    /// How it knows of which span the rows came that it sends.
+    pub(crate) trail: Trail,
 }
 
 /// What a worker waited for.
@@ -146,11 +151,14 @@ impl Worker {
         while !need.ended {
             // With a ticket in hand, the batch before must be through before the next is taken.
             let input = need.input && ticket.is_none();
+            let mut given = None;
             let event = match self.wait(Need { input, ..need }, turns, ticket).await {
                 Waited::Aborted => return Ok(End::Cut),
                 Waited::Left => return Ok(End::Left),
                 Waited::Parcel(parcel) => {
                     self.meter.took(parcel.rows(), parcel.bytes);
+                    self.trail.before(parcel.trace);
+                    given = Some(Given::of(&parcel));
                     if self.sink {
                         self.tap.pass(0, &parcel.batch);
                     }
@@ -166,15 +174,16 @@ impl Worker {
             let start = self.meter.enter(Activity::Busy);
             let driven = self.driver.drive(event, &mut actions);
             let end = self.clock.now();
+            let trace = self.trail.after(|| Call::of(given, [start, end], &actions, &driven));
             if measured {
-                self.meter.called(end.saturating_sub(start));
+                self.meter.called(end.saturating_sub(start), trace);
             }
             need = match driven {
                 Ok(need) => need,
                 Err(error) => {
                     // What it rejected before it failed is rejected all the same.
                     actions.retain(|action| matches!(action, Action::Reject { .. }));
-                    self.send(&mut actions, None).await?;
+                    self.send(&mut actions, None, None).await?;
                     return Err(error);
                 }
             };
@@ -182,7 +191,7 @@ impl Worker {
             if need.ended && actions.is_empty() {
                 break;
             }
-            if !self.send(&mut actions, ticket.as_ref()).await? {
+            if !self.send(&mut actions, trace, ticket.as_ref()).await? {
                 return Ok(if self.control.is_aborted() { End::Cut } else { End::Left });
             }
             if !need.holding {
@@ -253,7 +262,10 @@ impl Worker {
             () = control.aborted() => Waited::Aborted,
             () = control.stopping(), if stops => Waited::Event(Event::Stop),
             () = bell.rung() => Waited::Event(Event::Wake),
-            taken = receive(inlet.as_mut(), turns, ticket), if need.input => taken,
+            taken = receive(inlet.as_mut(), turns, ticket), if need.input => match taken {
+                Taken::Parcel(parcel) => Waited::Parcel(parcel),
+                _ => Waited::Event(Event::InputEnded),
+            },
             () = sleep(due), if due.is_some() => Waited::Event(Event::Wake),
             () = outlet.closed() => Waited::Left,
         }
@@ -263,13 +275,15 @@ impl Worker {
     async fn send(
         &mut self,
         actions: &mut Vec<Action>,
+        trace: Option<SpanContext>,
         ticket: Option<&Ticket<'_>>,
     ) -> Result<bool> {
         let mut open = true;
         for action in actions.drain(..) {
             match action {
                 Action::Emit { port, batch } if open => {
-                    open = self.emit(port, batch, ticket).await?;
+                    let bytes = Parcel::measure(&batch);
+                    open = self.emit(port, Parcel { batch, bytes, trace }, ticket).await?;
                 }
                 Action::Emit { .. } => {}
                 Action::Reject { rows, cause, reason } => self.reject(rows, cause, reason).await?,
@@ -303,7 +317,7 @@ impl Worker {
     async fn emit(
         &mut self,
         port: usize,
-        batch: RecordBatch,
+        parcel: Parcel,
         ticket: Option<&Ticket<'_>>,
     ) -> Result<bool> {
         if let Some(ticket) = ticket {
@@ -315,10 +329,9 @@ impl Worker {
             }
             self.meter.enter(Activity::Busy);
         }
-        let (rows, bytes) = (batch.num_rows(), Parcel::measure(&batch));
-        self.meter.emitted(rows, bytes);
-        self.tap.pass(port, &batch);
-        self.outlet.offer(port, batch, bytes)?;
+        self.meter.emitted(parcel.rows(), parcel.bytes);
+        self.tap.pass(port, &parcel.batch);
+        self.outlet.offer(port, parcel)?;
         if self.outlet.is_pending() {
             self.meter.enter(Activity::Blocked);
             tokio::select! {
@@ -330,59 +343,6 @@ impl Worker {
         }
         Ok(!self.outlet.is_closed())
     }
-}
-
-/// Takes the next batch, with a ticket when the stage keeps its order. The end takes one, too: what
-/// a worker puts out when it finishes comes after all batches.
-fn take<'t>(inlet: &mut Inlet, turns: Option<&'t Turns>, ticket: &mut Option<Ticket<'t>>) -> Taken {
-    let Some(turns) = turns else { return inlet.take() };
-    let issued = turns.issue(|| match inlet.take() {
-        Taken::Empty => None,
-        taken => Some(taken),
-    });
-    match issued {
-        None => Taken::Empty,
-        Some((taken, new)) => {
-            *ticket = Some(new);
-            taken
-        }
-    }
-}
-
-async fn receive<'t>(
-    inlet: Option<&mut Inlet>,
-    turns: Option<&'t Turns>,
-    ticket: &mut Option<Ticket<'t>>,
-) -> Waited {
-    let Some(inlet) = inlet else { return std::future::pending().await };
-    loop {
-        let listener = inlet.listen();
-        match take(inlet, turns, ticket) {
-            Taken::Parcel(parcel) => return Waited::Parcel(parcel),
-            Taken::Ended => return Waited::Event(Event::InputEnded),
-            Taken::Empty => listener.await,
-        }
-    }
-}
-
-pub(crate) async fn sleep(due: Option<Duration>) {
-    match due {
-        Some(due) => tokio::time::sleep(due).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Lets others have the thread once.
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 /// An error for a worker that could not be built.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::columns::{Batches, read_schema};
 use crate::frame::{Flags, Frame, Kind};
 use crate::message::{Called, Commit, CommitHead, Message, Open, Rejected, Side, StateHead};
+use crate::trace::SpanContext;
 use crate::{WireError, table};
 
 /// Makes messages of the frames of one connection, in their order.
@@ -75,6 +76,7 @@ impl Decoder {
                     .ok_or_else(|| WireError::new("rows came before their schema"))?;
                 Message::Batch(number, batches.decode(payload)?)
             }
+            Kind::Trace => Message::Trace(SpanContext::read(&payload, number)?),
             Kind::Credit => Message::Credit(number),
             Kind::End => Message::End,
             Kind::Stop => Message::Stop,
@@ -127,12 +129,13 @@ impl Decoder {
 }
 
 fn called(flags: Flags, batch: u64, payload: &Buffer) -> Result<Called, WireError> {
-    let nanos = payload
-        .first_chunk()
+    let (nanos, rest) = payload
+        .split_first_chunk()
         .ok_or_else(|| WireError::new("a frame of a call must have eight bytes"))?;
     Ok(Called {
         batch,
         nanos: u64::from_le_bytes(*nanos),
+        start: rest.first_chunk().map(|start| u64::from_le_bytes(*start)),
         measured: flags.has(Flags::MEASURED),
         holding: flags.has(Flags::HOLDING),
     })

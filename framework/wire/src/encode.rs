@@ -137,6 +137,10 @@ impl Encoder {
                     .ok_or_else(|| WireError::new("rows are sent before their schema is known"))?;
                 out.frame(Kind::Batch, 0, *number, batches.encode(rows)?)?;
             }
+            Message::Trace(of) => {
+                let trace = Buffer::from(&of.trace_bytes()[..]);
+                out.frame(Kind::Trace, 0, of.span.get(), vec![trace])?;
+            }
             Message::Credit(bytes) => out.frame(Kind::Credit, 0, *bytes, none())?,
             Message::End => out.frame(Kind::End, 0, 0, none())?,
             Message::Stop => out.frame(Kind::Stop, 0, 0, none())?,
@@ -154,8 +158,9 @@ impl Encoder {
                 let flag = |set: bool, flag: u8| if set { flag } else { 0 };
                 let flags =
                     flag(called.holding, Flags::HOLDING) | flag(called.measured, Flags::MEASURED);
-                let nanos = Buffer::from(&called.nanos.to_le_bytes()[..]);
-                out.frame(Kind::Called, flags, called.batch, vec![nanos])?;
+                let numbers = std::iter::once(called.nanos).chain(called.start);
+                let bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+                out.frame(Kind::Called, flags, called.batch, vec![bytes.into()])?;
             }
             Message::Reject(rejected) => {
                 let payload = table::encode(&rejected.reason, &rejected.rows)?;

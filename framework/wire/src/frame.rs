@@ -35,6 +35,8 @@ pub enum Kind {
     Describe = 11,
     /// Host: what would come of a stage?
     Plan = 12,
+    /// Host: the trace that the next rows belong to.
+    Trace = 13,
     /// Worker: the stage is built.
     Opened = 16,
     /// Worker: a call of the stage has returned.
@@ -56,7 +58,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Hello,
         Self::Open,
         Self::Schema,
@@ -69,6 +71,7 @@ impl Kind {
         Self::Committed,
         Self::Describe,
         Self::Plan,
+        Self::Trace,
         Self::Opened,
         Self::Called,
         Self::Reject,

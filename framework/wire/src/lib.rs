@@ -17,6 +17,7 @@ mod planning;
 mod reader;
 mod shape;
 mod table;
+mod trace;
 
 pub use beat::{Heartbeat, Told};
 pub use decode::Decoder;
@@ -29,3 +30,4 @@ pub use message::{
 };
 pub use planning::{Answer, Description, KindDescription, Question};
 pub use reader::FrameReader;
+pub use trace::SpanContext;

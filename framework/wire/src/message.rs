@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use crate::beat::Heartbeat;
 use crate::planning::{Answer, Description, Question};
+use crate::trace::SpanContext;
 
 /// The name in every hello.
 pub const PROTOCOL: &str = "gristmill-worker";
 /// Version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 1;
 /// Grows with what was added. A side ignores what it does not know in JSON payloads.
-pub const MINOR: u32 = 4;
+pub const MINOR: u32 = 5;
 
 /// Everything that one side can say to the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub enum Message {
     /// another. Worker: rows that came out, with the place of the output that they leave by among
     /// those of the stage; 0 for most, which have one.
     Batch(u64, RecordBatch),
+    /// Host: the trace of the next batch is recorded, and this is the span of the call that is given it.
+    Trace(SpanContext),
     /// Both: the other side may send so many more bytes of rows.
     Credit(u64),
     /// Host: no more rows will come.
@@ -154,6 +157,11 @@ impl Hello {
         )))
     }
 
+    /// Whether a worker that says this knows what a trace is.
+    pub fn knows_traces(&self) -> bool {
+        self.minor >= 5
+    }
+
     /// Whether both speak the same.
     ///
     /// # Errors
@@ -205,6 +213,10 @@ pub struct Open {
     /// Where a kind is to be found that the worker's own program does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Value>,
+    /// Which lines are wanted as [`Message::Log`]: a level, and after commas others for parts of the
+    /// program, `warn,hyper=off`. The worker's own choice when it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// Seconds between two heartbeats.
     pub heartbeat: f64,
     /// The snapshot whose parts came before; absent when there is nothing to restore.
@@ -242,6 +254,8 @@ pub struct Called {
     pub batch: u64,
     /// How long the call took, in nanoseconds.
     pub nanos: u64,
+    /// When it began, in nanoseconds on the clock of the run; said of calls in a trace alone.
+    pub start: Option<u64>,
     /// Whether it was given a batch, or was the poll of a source.
     pub measured: bool,
     /// Whether rows that were taken in will still come out by themselves.
@@ -289,6 +303,9 @@ pub struct Log {
     pub level: String,
     /// The line.
     pub message: String,
+    /// The part of the program that it is from, if that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
 }
 
 /// An error of the stage.

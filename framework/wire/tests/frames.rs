@@ -140,7 +140,7 @@ fn another_version_is_refused_by_name() {
     hello.major += 1;
     hello.software = "other 9".to_owned();
     let error = hello.check().unwrap_err().to_string();
-    assert_eq!(error, "other 9 speaks gristmill-worker 2.4, this is gristmill-worker 1.4");
+    assert_eq!(error, "other 9 speaks gristmill-worker 2.5, this is gristmill-worker 1.5");
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn conversation() -> Vec<(&'static str, Message)> {
         origins: [].into(),
         hints: Vec::new(),
         provider: None,
+        log: None,
         heartbeat: 1.0,
         restored: None,
     };
@@ -55,7 +56,7 @@ fn conversation() -> Vec<(&'static str, Message)> {
         ("worker", Message::Commit(Box::new(Commit { through, epoch, finished, snapshot })))
     };
     let called = |batch, nanos, measured| {
-        ("worker", Message::Called(Called { batch, nanos, measured, holding: false }))
+        ("worker", Message::Called(Called { batch, nanos, start: None, measured, holding: false }))
     };
     vec![
         ("run", hello("gristmill 0.1.0")),
@@ -141,6 +142,7 @@ fn every_kind_is_in_the_table() {
         Kind::Committed,
         Kind::Describe,
         Kind::Plan,
+        Kind::Trace,
         Kind::Opened,
         Kind::Called,
         Kind::Reject,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gristmill_config::Plan;
 use gristmill_demo::DemoSite;
+use gristmill_otlp::{Chosen, Exporter, Settings};
 use gristmill_runtime::view::Description;
 use gristmill_runtime::{Ending, Outcome, Report, Run, RunOptions, Token, WorkerCommand};
 use serde_json::Value;
@@ -23,14 +24,16 @@ use crate::table::{records, tables};
 
 /// The variable with the token of the live page.
 const TOKEN: &str = "GRISTMILL_TOKEN";
+/// How long the last metrics and spans may take on their way, when the run is over.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
 /// How long stages may take to see that a run was broken off.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a pipeline.
 pub fn run(args: &args::Run, log: &Log) -> Exit {
     more_files();
-    let token = match token(args) {
-        Ok(token) => token,
+    let (token, exporter) = match token(args).and_then(|token| Ok((token, exporter(args)?))) {
+        Ok(both) => both,
         Err(words) => {
             say(format!("error: {words}"));
             return Exit::BadCommandLine;
@@ -55,6 +58,8 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
         metrics: args.metrics,
         token,
         worker: Some(WorkerCommand::this_program()),
+        log: log.of_children(plan.stages.iter().map(|stage| stage.name.as_str())),
+        tracing: exporter.as_ref().and_then(Exporter::tracing),
         description: Description {
             yaml: secrets.redact(source.text()).into_owned(),
             plan: super::check::described(&plan),
@@ -71,19 +76,11 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
         Err(failure) => return fail(failure.to_string()),
     };
     signals.stops(run.stopper());
-    if let Some(addr) = run.metrics_addr() {
-        say(format!("metrics at http://{addr}/metrics"));
-    }
-    if let Some(page) = run.page() {
-        say(format!("live page at {page}"));
-    }
-    let progress = match args.tui {
-        false => Progress::new(&run, args.quiet, log.is_json()),
-        true => Progress::full(&run, log.held()).unwrap_or_else(|error| {
-            say(format!("there is no terminal to show the run on: {error}"));
-            Progress::new(&run, false, log.is_json())
-        }),
+    let exporting = match exporter.map(|exporter| exporter.start(run.metrics())).transpose() {
+        Ok(exporting) => exporting,
+        Err(words) => return fail(words),
     };
+    let progress = shown(&run, args, log);
     let report = watch(run, &signals, progress);
     match (args.quiet, log.is_json()) {
         (true, _) => {}
@@ -92,7 +89,35 @@ pub fn run(args: &args::Run, log: &Log) -> Exit {
     }
     let (exit, lines) = end(&report, &files, args.quiet);
     lines.iter().for_each(|line| tell(line));
+    // What came of the run was said: whoever reads it need not wait for a collector.
+    if let Some(exporting) = exporting {
+        exporting.finish(LAST_EXPORT);
+    }
     exit
+}
+
+/// Says where the run can be looked at, and begins to show it.
+fn shown(run: &Run, args: &args::Run, log: &Log) -> Progress {
+    if let Some(addr) = run.metrics_addr() {
+        say(format!("metrics at http://{addr}/metrics"));
+    }
+    if let Some(page) = run.page() {
+        say(format!("live page at {page}"));
+    }
+    match args.tui {
+        false => Progress::new(run, args.quiet, log.is_json()),
+        true => Progress::full(run, log.held()).unwrap_or_else(|error| {
+            say(format!("there is no terminal to show the run on: {error}"));
+            Progress::new(run, false, log.is_json())
+        }),
+    }
+}
+
+/// What sends metrics and traces to a collector, if one was named.
+fn exporter(args: &args::Run) -> Result<Option<Exporter>, String> {
+    let chosen = Chosen { url: args.otlp.clone(), share: args.otlp_sample };
+    let settings = Settings::find(&chosen, |name| std::env::var(name).ok())?;
+    settings.map(Exporter::new).transpose()
 }
 
 /// The token that those who look at the run must have, if one was chosen. No message repeats it.

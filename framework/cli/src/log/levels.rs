@@ -43,20 +43,25 @@ impl FromStr for Levels {
     }
 }
 
-/// The stage that a span or an event is about.
+/// What a span or an event is about: the stage, and the part of the program if it comes from another.
 #[derive(Default)]
-struct Stage(Option<String>);
+struct About {
+    stage: Option<String>,
+    part: Option<String>,
+}
 
-impl Visit for Stage {
+impl Visit for About {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         if field.name() == "stage" {
-            self.0 = Some(format!("{value:?}"));
+            self.stage = Some(format!("{value:?}"));
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "stage" {
-            self.0 = Some(value.to_owned());
+        match field.name() {
+            "stage" => self.stage = Some(value.to_owned()),
+            "part" => self.part = Some(value.to_owned()),
+            _ => {}
         }
     }
 }
@@ -65,6 +70,23 @@ impl Levels {
     /// The highest level that anything is logged at.
     fn most(&self) -> LevelFilter {
         self.named.iter().map(|(_, level)| *level).fold(self.usual, LevelFilter::max)
+    }
+
+    /// The levels for a process that does the work of this stage alone, in the words of `--log`.
+    pub fn of_child(&self, stage: &str) -> String {
+        match self.named.iter().find(|(name, _)| name == stage) {
+            // What is said of the stage counts for all that is said there.
+            Some((_, level)) => level.to_string(),
+            None => {
+                let parts = self.named.iter().map(|(name, level)| format!(",{name}={level}"));
+                format!("{}{}", self.usual, parts.collect::<String>())
+            }
+        }
+    }
+
+    /// Everything from this level up, and nothing else.
+    pub fn from(usual: LevelFilter) -> Self {
+        Self { usual, named: Vec::new() }
     }
 
     /// The level for what comes from a part of the program, and is about a stage. What is said of the
@@ -99,19 +121,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
-        let mut stage = Stage::default();
-        event.record(&mut stage);
+        let mut about = About::default();
+        event.record(&mut about);
         let spans = context.event_scope(event).into_iter().flatten();
-        let around = spans.filter_map(|span| span.extensions().get::<Stage>()?.0.clone());
-        let stage = stage.0.or_else(|| around.into_iter().next());
-        *event.metadata().level() <= self.level(event.metadata().target(), stage.as_deref())
+        let around = spans.filter_map(|span| span.extensions().get::<About>()?.stage.clone());
+        let stage = about.stage.or_else(|| around.into_iter().next());
+        // A line of a child process says which part of it the line is from.
+        let part = about.part.as_deref().unwrap_or(event.metadata().target());
+        *event.metadata().level() <= self.level(part, stage.as_deref())
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut stage = Stage::default();
-        attributes.record(&mut stage);
+        let mut about = About::default();
+        attributes.record(&mut about);
         if let Some(span) = context.span(id) {
-            span.extensions_mut().replace(stage);
+            span.extensions_mut().replace(about);
         }
     }
 }
@@ -129,6 +153,8 @@ mod tests {
         assert_eq!(levels.level("hyper::client::conn", Some("x")), LevelFilter::TRACE);
         assert_eq!(levels.level("hyperbole", None), LevelFilter::INFO);
         assert_eq!(levels.most(), LevelFilter::TRACE);
+        assert_eq!(levels.of_child("pages"), "debug");
+        assert_eq!(levels.of_child("items"), "info,pages=debug,hyper=off,hyper::client=trace");
         for wrong in ["loud", "=debug", "pages=", "pages=5"] {
             assert!(wrong.parse::<Levels>().is_err(), "{wrong}");
         }

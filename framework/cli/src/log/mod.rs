@@ -1,8 +1,10 @@
 //! Log lines, what is said to people, and panics, on stderr, without secrets.
 
+mod child;
 mod json;
 mod levels;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +22,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::held::Held;
 use crate::say::{SAID, gravity};
 
+pub use child::of_child;
 pub use levels::Levels;
 
 /// How lines on stderr look.
@@ -38,13 +41,19 @@ pub struct Log {
     secrets: Arc<OnceLock<Secrets>>,
     format: Format,
     held: Held,
+    /// What child processes are to say.
+    levels: Levels,
 }
 
 impl Log {
     /// Starts the log. Without levels it has warnings and worse, unless `RUST_LOG` says otherwise.
     pub fn start(levels: Option<Levels>, format: Format, verbose: bool) -> Self {
-        let log = Self { secrets: Arc::default(), format, held: Held::default() };
         let usual = if verbose { "info" } else { "warn" };
+        let of_children = levels.clone().unwrap_or_else(|| {
+            Levels::from(if verbose { LevelFilter::INFO } else { LevelFilter::WARN })
+        });
+        let (secrets, held) = (Arc::default(), Held::default());
+        let log = Self { secrets, format, held, levels: of_children };
         let filter: Box<dyn Filter<Registry> + Send + Sync> = match levels {
             Some(levels) => Box::new(levels),
             None => Box::new(
@@ -78,6 +87,14 @@ impl Log {
     /// Where its lines go.
     pub fn held(&self) -> &Held {
         &self.held
+    }
+
+    /// What the child processes of each of these stages are to say. RUST_LOG is for this process alone.
+    pub fn of_children<'a>(
+        &self,
+        stages: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, String> {
+        stages.into_iter().map(|stage| (stage.to_owned(), self.levels.of_child(stage))).collect()
     }
 
     /// Whether what is on stderr is for programs.

@@ -32,9 +32,14 @@ pub struct Sample {
 impl Watched {
     /// Starts a pipeline.
     pub fn run(place: &Place, yaml: &str) -> Self {
+        Self::run_with(place, &[], yaml)
+    }
+
+    /// Starts a pipeline with these arguments.
+    pub fn run_with(place: &Place, arguments: &[&str], yaml: &str) -> Self {
         place.write("pipeline.yaml", yaml);
         let mut child = place
-            .command(&["run", "pipeline.yaml", "--metrics", "0"])
+            .command(&[&["run", "pipeline.yaml", "--metrics", "0"], arguments].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -74,7 +74,7 @@ mod tests {
 
     fn parcel() -> Parcel {
         let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        Parcel::new(RecordBatch::try_from_iter([("n", column)]).unwrap())
+        Parcel::new(RecordBatch::try_from_iter([("n", column)]).unwrap(), None)
     }
 
     #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use futures::future::select_all;
 use gristmill_config::Distribution;
 use gristmill_stage::Result;
@@ -57,22 +56,22 @@ impl Outlet {
         Self { edges, pending: Vec::new() }
     }
 
-    /// Tries to send a batch of that many bytes by an output, without waiting; what found no room
-    /// stays pending.
+    /// Tries to send a batch by an output, without waiting; what found no room stays pending.
     ///
     /// # Errors
     /// When the rows cannot be split by hash.
-    pub fn offer(&mut self, port: usize, batch: RecordBatch, bytes: usize) -> Result<()> {
+    pub fn offer(&mut self, port: usize, parcel: Parcel) -> Result<()> {
         for edge in self.edges.iter_mut().filter(|edge| edge.port == port) {
             match &mut edge.distribution {
                 Dealing::Shared | Dealing::Broadcast => {
                     for queue in &edge.queues {
-                        self.pending.push((queue.clone(), Parcel { batch: batch.clone(), bytes }));
+                        self.pending.push((queue.clone(), parcel.clone()));
                     }
                 }
                 Dealing::Hash(split) => {
-                    for (worker, part) in split.split(&batch, edge.queues.len())? {
-                        self.pending.push((edge.queues[worker].clone(), Parcel::new(part)));
+                    for (worker, part) in split.split(&parcel.batch, edge.queues.len())? {
+                        let part = Parcel::new(part, parcel.trace);
+                        self.pending.push((edge.queues[worker].clone(), part));
                     }
                 }
             }

@@ -11,6 +11,8 @@ use arrow_array::RecordBatch;
 use event_listener::Event;
 use gristmill_config::Bound;
 
+use crate::trace::SpanContext;
+
 /// A batch with its measures, taken once.
 #[derive(Debug, Clone)]
 pub struct Parcel {
@@ -18,13 +20,15 @@ pub struct Parcel {
     pub batch: RecordBatch,
     /// Bytes of the Arrow buffers that the rows use.
     pub bytes: usize,
+    /// The span that made it, if its trace is recorded.
+    pub trace: Option<SpanContext>,
 }
 
 impl Parcel {
     /// Measures a batch.
-    pub fn new(batch: RecordBatch) -> Self {
+    pub fn new(batch: RecordBatch, trace: Option<SpanContext>) -> Self {
         let bytes = Self::measure(&batch);
-        Self { batch, bytes }
+        Self { batch, bytes, trace }
     }
 
     /// The bytes that the rows of a batch use of their buffers.
@@ -235,7 +239,7 @@ mod tests {
 
     fn parcel(rows: usize) -> Parcel {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
-        Parcel::new(RecordBatch::try_from_iter([("n", column)]).unwrap())
+        Parcel::new(RecordBatch::try_from_iter([("n", column)]).unwrap(), None)
     }
 
     fn queue(rows: usize, bytes: usize) -> Queue {
@@ -296,6 +300,6 @@ mod tests {
     fn a_slice_counts_only_its_own_bytes() {
         let whole = parcel(1000);
         assert_eq!(whole.bytes, 8000);
-        assert_eq!(Parcel::new(whole.batch.slice(10, 5)).bytes, 40);
+        assert_eq!(Parcel::new(whole.batch.slice(10, 5), None).bytes, 40);
     }
 }

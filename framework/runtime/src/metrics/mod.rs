@@ -1,21 +1,25 @@
-//! The metrics of a run, in the text format of Prometheus. They are read off the meters when somebody
-//! scrapes, so a scrape that nobody makes costs nothing.
+//! The metrics of a run. They are read off the meters when somebody asks, so a scrape that nobody makes
+//! costs nothing. Which there are is said here and nowhere else: the pages in text, and what is sent to a
+//! collector, are made of the same [`Family`]s.
 
-mod page;
+mod family;
+mod text;
 
 use std::sync::Arc;
 
 use gristmill_config::{Plan, StageId};
 use gristmill_stage::reading::{Figure, Measure, Series};
 
-use self::page::{Labels, Page, Type};
+use self::family::Families;
+pub use self::family::{Exemplar, Family, Labels, Sample, Type, Value};
+pub(crate) use self::text::Format;
 use crate::board::Board;
 use crate::meter::{BOUNDS, Meter};
 use crate::metric::{
     BATCH_DURATION, BATCHES_IN, BATCHES_OUT, BLOCKED, BUILD, BUSY, BYTES_IN, BYTES_OUT, CPU,
     DEATHS, ERRORS, OWN_CPU, OWN_FILES, OWN_FILES_LIMIT, OWN_MEMORY, OWN_START, PIPELINE,
     PROCESS_MEMORY, PROCESS_PEAK, QUEUE_BYTES, QUEUE_BYTES_LIMIT, QUEUE_ROWS, QUEUE_ROWS_LIMIT,
-    REJECTED, ROWS_IN, ROWS_OUT, WAITING, WORKERS, of_reading,
+    REJECTED, ROWS_IN, ROWS_OUT, SPANS, SPANS_DROPPED, WAITING, WORKERS, of_reading,
 };
 use crate::process::{DeathClass, ProcessStatus, Program, Vitals};
 use crate::status::Sum;
@@ -50,6 +54,8 @@ const METRICS: &[(&str, Type, &str)] = &[
     (DEATHS, Type::Counter, "Child processes of the worker that died and were replaced, by cause."),
     (PROCESS_MEMORY, Type::Gauge, "Bytes resident in the worker's child process."),
     (PROCESS_PEAK, Type::Gauge, "The most bytes that a child process of the worker had resident."),
+    (SPANS, Type::Counter, "Spans of traces that were recorded."),
+    (SPANS_DROPPED, Type::Counter, "Spans that were recorded and did not get to the collector."),
     (OWN_CPU, Type::Counter, "Processor seconds of the whole program, its child processes apart."),
     (OWN_MEMORY, Type::Gauge, "Bytes resident in the whole program, its child processes apart."),
     (OWN_START, Type::Gauge, "When the program was started, in seconds since 1970."),
@@ -57,26 +63,46 @@ const METRICS: &[(&str, Type, &str)] = &[
     (OWN_FILES_LIMIT, Type::Gauge, "Files that it may have open."),
 ];
 
-/// What is scraped.
+/// The metrics of a run.
 #[derive(Clone)]
-pub(crate) struct Source {
+pub struct Metrics {
     board: Arc<Board>,
 }
 
-impl Source {
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").field("pipeline", &self.board.plan.name).finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
     /// The metrics of what is on the board.
     pub(crate) fn new(board: Arc<Board>) -> Self {
         Self { board }
     }
 
+    /// The name of the pipeline.
+    pub fn pipeline(&self) -> &str {
+        &self.board.plan.name
+    }
+
     /// The text of a scrape.
-    pub(crate) fn render(&self) -> String {
+    pub(crate) fn render(&self, format: Format) -> String {
+        format.text(&self.read())
+    }
+
+    /// All metrics that there are now, each with its samples.
+    pub fn read(&self) -> Vec<Family> {
         let plan = &self.board.plan;
-        let mut page = Page::default();
+        let mut page = Families::default();
         for (name, kind, help) in METRICS {
             page.declare(name, *kind, help);
         }
         program(&mut page, plan);
+        if let Some(spans) = &self.board.spans {
+            page.number(SPANS, &Labels::default(), spans.recorded() as f64);
+            page.number(SPANS_DROPPED, &Labels::default(), spans.dropped() as f64);
+        }
         for stage in 0..plan.stages.len() {
             let labels = labels(plan, stage);
             let meters = &self.board.meters[stage];
@@ -91,10 +117,10 @@ impl Source {
                 reading(&mut page, &plan.stages[stage].kind, &series, &labels);
             }
         }
-        page.text()
+        page.into_all()
     }
 
-    fn stage(&self, page: &mut Page, stage: StageId, labels: &Labels) {
+    fn stage(&self, page: &mut Families, stage: StageId, labels: &Labels) {
         let meters = &self.board.meters[stage];
         let sum = Sum::of(meters.iter().map(|meter| &**meter));
         for (name, value) in [
@@ -113,11 +139,11 @@ impl Source {
             page.number(ERRORS, &labels.clone().with("error", kind.name()), count as f64);
         }
         if let Some(durations) = sum.durations {
-            page.histogram(BATCH_DURATION, labels, &BOUNDS, &durations);
+            page.histogram(BATCH_DURATION, labels, &BOUNDS, &durations, sum.exemplars);
         }
     }
 
-    fn queue(&self, page: &mut Page, edge: usize, labels: &Labels) {
+    fn queue(&self, page: &mut Families, edge: usize, labels: &Labels) {
         let status = self.board.queue(edge);
         let queues = self.board.plan.queues(edge) as f64;
         let labels = labels.clone().with("from", &status.from);
@@ -143,7 +169,7 @@ fn labels(plan: &Plan, stage: StageId) -> Labels {
 }
 
 /// The whole program, under the names that Prometheus has for every program.
-fn program(page: &mut Page, plan: &Plan) {
+fn program(page: &mut Families, plan: &Plan) {
     let none = Labels::default();
     page.number(BUILD, &none.clone().with("version", env!("CARGO_PKG_VERSION")), 1.0);
     let file = none.clone().with("pipeline", &plan.name).with("config_sha256", &plan.sha256);
@@ -164,7 +190,7 @@ fn program(page: &mut Page, plan: &Plan) {
 
 /// What there is for each worker: enough to see that one has more to do than the others, and no more,
 /// as each is a series by worker.
-fn worker(page: &mut Page, meter: &Meter, labels: &Labels) {
+fn worker(page: &mut Families, meter: &Meter, labels: &Labels) {
     let times = meter.times();
     for (name, value) in [
         (ROWS_IN, meter.taken().rows as f64),
@@ -181,7 +207,7 @@ fn worker(page: &mut Page, meter: &Meter, labels: &Labels) {
     }
 }
 
-fn children(page: &mut Page, vitals: &Vitals, labels: &Labels) {
+fn children(page: &mut Families, vitals: &Vitals, labels: &Labels) {
     let mut children = ProcessStatus::default();
     vitals.add_to(&mut children);
     for class in DeathClass::ALL {
@@ -204,7 +230,7 @@ pub(crate) fn readings<'a>(meters: impl IntoIterator<Item = &'a Meter>) -> Vec<S
 }
 
 /// Puts a reading on the page, under the name of its kind.
-fn reading(page: &mut Page, kind: &str, series: &Series, labels: &Labels) {
+fn reading(page: &mut Families, kind: &str, series: &Series, labels: &Labels) {
     let Series { reading, value, figure } = series;
     let name = of_reading(kind, reading);
     let shape = match reading.measure {
@@ -223,7 +249,8 @@ fn reading(page: &mut Page, kind: &str, series: &Series, labels: &Labels) {
     match (figure, reading.measure) {
         (Figure::Number(number), _) => page.number(&name, &labels, *number),
         (histogram, Measure::Histogram(bounds)) => {
-            page.histogram(&name, &labels, bounds, histogram);
+            // A stage does not know of traces, so none stands for what it has counted.
+            page.histogram(&name, &labels, bounds, histogram, Vec::new());
         }
         _ => {}
     }

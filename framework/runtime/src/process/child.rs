@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::death::Death;
+use super::logged::logged;
 use super::stderr::Lines;
 use super::vitals::Vitals;
 use super::{DeathClass, WorkerCommand, proc};
@@ -55,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) encoder: Encoder,
     /// What the child takes before it says that it can take more.
     pub(crate) credit: u64,
+    /// Whether it knows what a trace is.
+    pub(crate) traces: bool,
 }
 
 /// The process itself.
@@ -95,7 +98,7 @@ impl Spec {
         decoder.expects(&self.output).map_err(Error::from)?;
         say(&socket, &mut encoder, &[Message::Hello(Hello::new(self.limits))])?;
         let mut reader = FrameReader::new(usize::try_from(self.limits.frame).unwrap_or(usize::MAX));
-        let mut credit = None;
+        let (mut credit, mut traces) = (None, false);
         loop {
             while let Some(frame) = reader.next().map_err(Refused::protocol)? {
                 match decoder.decode(frame).map_err(Refused::protocol)? {
@@ -103,17 +106,21 @@ impl Spec {
                         let known = hello.check().and_then(|()| hello.check_ports(self.open.ports));
                         known.map_err(|e| Refused::Error(e.into()))?;
                         credit = Some(hello.limits.credit);
+                        traces = hello.knows_traces();
                         encoder.limit(hello.limits.frame);
                         say(&socket, &mut encoder, &self.orders(snapshot))?;
                     }
                     Some(Message::Error(fault)) => return Err(Refused::Error(fault.into())),
                     Some(Message::Heartbeat(beat)) => self.vitals.beat(&beat),
+                    Some(Message::Log(log)) => {
+                        logged(&log, &self.open.stage, self.open.instance, &*self.redact);
+                    }
                     Some(Message::Opened) => {
                         let credit = credit.ok_or_else(|| {
                             Refused::Protocol("it opened without a hello".to_owned())
                         })?;
                         socket.set_read_timeout(None)?;
-                        return Ok(Connection { socket, reader, decoder, encoder, credit });
+                        return Ok(Connection { socket, reader, decoder, encoder, credit, traces });
                     }
                     None => {}
                     Some(_) => {

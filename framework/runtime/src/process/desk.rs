@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use gristmill_stage::Error;
-use gristmill_wire::Log;
+use gristmill_stage::{Error, Redact};
+use gristmill_wire::{Called, Log};
 use tokio::sync::Notify;
 
 use super::ledger::Ledger;
+use super::logged::logged;
+use crate::trace::SpanContext;
 
-/// Told how long a call of the stage took in the child.
-pub(crate) type Measured = Box<dyn Fn(Duration) + Send + Sync>;
+/// Told how long a call of the stage took in the child, and which span it was, if it is recorded.
+pub(crate) type Measured = Box<dyn Fn(Duration, Option<SpanContext>) + Send + Sync>;
 
 /// The desk between a worker and its link: both reach it, and each can call the other.
 pub(crate) struct Desk {
@@ -20,6 +22,8 @@ pub(crate) struct Desk {
     worker: Waker,
     measured: Measured,
     name: (Arc<str>, usize),
+    /// Blanks out secrets.
+    redact: Arc<Redact>,
 }
 
 /// What lies on it.
@@ -43,10 +47,11 @@ impl Desk {
         worker: Waker,
         measured: Measured,
         name: (Arc<str>, usize),
+        redact: Arc<Redact>,
     ) -> Self {
         let (ending, stopping, over) = (false, false, false);
         let books = Books { ledger, credit: 0, ending, stopping, failure: None, over };
-        Self { books: Mutex::new(books), link: Notify::new(), worker, measured, name }
+        Self { books: Mutex::new(books), link: Notify::new(), worker, measured, name, redact }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Books> {
@@ -74,17 +79,20 @@ impl Desk {
         books.over || books.ledger.finished()
     }
 
-    pub(crate) fn measured(&self, took: Duration) {
-        (self.measured)(took);
+    /// The child has returned from a call.
+    pub(crate) fn called_back(&self, called: Called) {
+        let mut trace = None;
+        self.change(|books| {
+            trace = books.ledger.trace(&called);
+            books.ledger.called(called);
+        });
+        if called.measured {
+            (self.measured)(Duration::from_nanos(called.nanos), trace);
+        }
     }
 
     pub(crate) fn log(&self, log: &Log) {
-        let ((stage, worker), text) = (&self.name, &log.message);
-        match log.level.as_str() {
-            "error" => tracing::error!(%stage, worker, "{text}"),
-            "warn" => tracing::warn!(%stage, worker, "{text}"),
-            "info" => tracing::info!(%stage, worker, "{text}"),
-            _ => tracing::debug!(%stage, worker, "{text}"),
-        }
+        let (stage, worker) = &self.name;
+        logged(log, stage, *worker, &*self.redact);
     }
 }

@@ -5,34 +5,24 @@
 //! forgotten, and another child gets the snapshot of that commit and the batches since. Nothing here
 //! waits or sends, so all of it can be tested without a process.
 
+mod come;
+mod traced;
+
 use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
-use gristmill_stage::{Cause, Snapshot, State};
+use gristmill_stage::{Cause, Error, Snapshot, State};
 use gristmill_wire::{Called, Commit};
 
+pub(crate) use self::come::{Come, Outcome};
+use self::traced::{Awaited, Traced};
 use crate::edge::Parcel;
+use crate::trace::SpanContext;
 
 /// Batches that the child has before it has begun with them, so that it never waits.
 const AHEAD: usize = 2;
 /// Of so many children that die on a batch, the batch is to blame.
 const DEATHS: u32 = 3;
-
-/// What came of a child's work.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outcome {
-    /// Rows came out, by the output of that number.
-    Emit(u64, RecordBatch),
-    /// Rows were rejected.
-    Reject(RecordBatch, Cause, String),
-}
-
-/// An outcome, and what it took of the child's credit.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Come {
-    pub(crate) outcome: Outcome,
-    pub(crate) credit: u64,
-}
 
 /// What to send next.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +44,16 @@ struct Item {
     called: bool,
     /// Children that died on it, as far as one can tell.
     deaths: u32,
+    /// The span that made it, if its trace is recorded.
+    trace: Option<SpanContext>,
+    /// The span that the call with it will be, once it was sent to the present child.
+    awaited: Option<Awaited>,
+}
+
+impl Item {
+    fn new(batch: RecordBatch, bytes: usize, deaths: u32, trace: Option<SpanContext>) -> Self {
+        Self { batch, bytes, sent: None, called: false, deaths, trace, awaited: None }
+    }
 }
 
 /// A barrier that was sent and not answered.
@@ -89,6 +89,7 @@ pub(crate) struct Ledger {
     finished: bool,
     /// Whether anything has ever counted.
     counted: bool,
+    traced: Traced,
 }
 
 impl Ledger {
@@ -111,6 +112,7 @@ impl Ledger {
             keep,
             finished: false,
             counted: false,
+            traced: Traced::default(),
         }
     }
 
@@ -145,8 +147,8 @@ impl Ledger {
     }
 
     /// Takes a batch.
-    pub(crate) fn take(&mut self, batch: RecordBatch, bytes: usize) {
-        self.items.push_back(Item { batch, bytes, sent: None, called: false, deaths: 0 });
+    pub(crate) fn take(&mut self, parcel: Parcel) {
+        self.items.push_back(Item::new(parcel.batch, parcel.bytes, 0, parcel.trace));
     }
 
     /// What to send next, if it is time to send anything.
@@ -223,6 +225,7 @@ impl Ledger {
         self.counted |= !self.pending.is_empty();
         self.careful = if self.items.is_empty() { 0 } else { self.careful.saturating_sub(done) };
         self.accepted.extend(self.pending.drain(..));
+        self.traced_through();
         self.snapshot_bytes = bytes_of(&commit.snapshot);
         self.snapshot = commit.snapshot;
         if let Some(asked) = self.asked.take_if(|asked| asked.epoch == commit.epoch) {
@@ -236,7 +239,8 @@ impl Ledger {
     }
 
     /// The stage failed: what it rejected before is rejected all the same.
-    pub(crate) fn failed(&mut self) {
+    pub(crate) fn failed(&mut self, error: &Error) {
+        self.broke_off(error);
         let is_reject = |come: &Come| matches!(come.outcome, Outcome::Reject(..));
         self.accepted.extend(self.pending.drain(..).filter(is_reject));
     }
@@ -272,6 +276,7 @@ impl Ledger {
     /// died since anything got on.
     pub(crate) fn died(&mut self, reason: &str) -> u32 {
         self.deaths += 1;
+        self.traced_anew();
         self.pending.clear();
         // The next child begins with all its credit.
         self.accepted.iter_mut().for_each(|come| come.credit = 0);
@@ -280,7 +285,7 @@ impl Ledger {
         let held = has_rows(&self.snapshot);
         self.suspect(in_play);
         for item in &mut self.items {
-            (item.sent, item.called) = (None, false);
+            (item.sent, item.called, item.awaited) = (None, false, None);
         }
         self.careful = self.careful.max(in_play);
         if in_play == 0 && held {
@@ -319,7 +324,7 @@ impl Ledger {
         if rows <= 1 {
             self.careful = self.careful.saturating_sub(1);
             let outcome = Outcome::Reject(item.batch, Cause::Died, reason.to_owned());
-            self.accepted.push_back(Come { outcome, credit: 0 });
+            self.accepted.push_back(Come { trace: item.trace, ..Come::new(outcome, 0) });
             return;
         }
         let middle = rows / 2;
@@ -330,7 +335,7 @@ impl Ledger {
             let deaths = if count == 1 { DEATHS - 2 } else { DEATHS - 1 };
             let bytes = item.bytes / 2;
             let batch = item.batch.slice(from, count);
-            self.items.push_front(Item { batch, bytes, sent: None, called: false, deaths });
+            self.items.push_front(Item::new(batch, bytes, deaths, item.trace));
         }
         self.careful += 1;
     }
@@ -344,8 +349,7 @@ impl Ledger {
         *parts = others;
         for (_, batch) in rows.into_iter().rev() {
             let bytes = Parcel::measure(&batch);
-            let deaths = DEATHS - 1;
-            self.items.push_front(Item { batch, bytes, sent: None, called: false, deaths });
+            self.items.push_front(Item::new(batch, bytes, DEATHS - 1, None));
             self.careful += 1;
         }
     }

@@ -55,7 +55,7 @@ impl Child {
             if deadly.contains(&n) {
                 return false;
             }
-            ledger.came(Come { outcome: Outcome::Emit(0, batch([n])), credit: 1 });
+            ledger.came(Come::new(Outcome::Emit(0, batch([n])), 1));
             if dice.is_multiple_of(3) {
                 self.commit(ledger, 0);
             }
@@ -70,7 +70,7 @@ impl Child {
             }
         }
         let holding = !self.held.is_empty();
-        ledger.called(Called { batch: self.taken, nanos: 1, measured: true, holding });
+        ledger.called(Called { batch: self.taken, nanos: 1, measured: true, holding, start: None });
         true
     }
 }
@@ -97,7 +97,7 @@ fn run(lengths: &[usize], dice: &[u8], deadly: &[i64]) -> (BTreeMap<i64, u64>, B
             && let Some(batch) = batches.pop_front()
         {
             let bytes = Parcel::measure(&batch);
-            ledger.take(batch, bytes);
+            ledger.take(Parcel { batch, bytes, trace: None });
         }
         if let Some(send) = ledger.next() {
             child.inbox.push_back(send);
@@ -108,7 +108,7 @@ fn run(lengths: &[usize], dice: &[u8], deadly: &[i64]) -> (BTreeMap<i64, u64>, B
             ledger.died("it died");
             child = Child::restored(ledger.snapshot());
             let holding = !child.held.is_empty();
-            ledger.called(Called { batch: 0, nanos: 0, measured: false, holding });
+            ledger.called(Called { batch: 0, nanos: 0, measured: false, holding, start: None });
         }
         while let Some(come) = ledger.pop() {
             let (counts, rows) = match &come.outcome {
@@ -165,11 +165,17 @@ fn a_state_is_asked_for_when_much_is_kept() {
         if !ledger.has_room() {
             break;
         }
-        ledger.take(batch(0..40), 320);
+        ledger.take(Parcel { batch: batch(0..40), bytes: 320, trace: None });
         while let Some(send) = ledger.next() {
             match send {
                 Send::Batch(batch, _) => {
-                    ledger.called(Called { batch, nanos: 1, measured: true, holding: false });
+                    ledger.called(Called {
+                        batch,
+                        nanos: 1,
+                        measured: true,
+                        holding: false,
+                        start: None,
+                    });
                 }
                 Send::Barrier { drained, .. } => asked = !drained,
             }
@@ -185,7 +191,7 @@ fn deaths_count_until_something_gets_on() {
     assert_eq!((ledger.died(""), ledger.died("")), (1, 2));
     ledger.commit(Commit::default());
     assert_eq!(ledger.died(""), 3, "an empty commit is no progress");
-    ledger.came(Come { outcome: Outcome::Emit(0, batch([1])), credit: 0 });
+    ledger.came(Come::new(Outcome::Emit(0, batch([1])), 0));
     ledger.commit(Commit::default());
     assert_eq!(ledger.died(""), 1);
 }

@@ -55,6 +55,10 @@ pub(crate) struct Link {
     deaf: bool,
     timeout: Option<Duration>,
     missing: u32,
+    /// Whether the child knows what a trace is.
+    traces: bool,
+    /// What is said next: rows, after their trace.
+    waiting: Option<Message>,
 }
 
 impl Link {
@@ -64,7 +68,7 @@ impl Link {
         vitals: Arc<Vitals>,
         timeout: Option<Duration>,
     ) -> io::Result<Self> {
-        let Connection { socket, reader, decoder, encoder, credit } = connection;
+        let Connection { socket, reader, decoder, encoder, credit, traces } = connection;
         socket.set_nonblocking(true)?;
         let stream = UnixStream::from_std(socket)?;
         let out = Outgoing::default();
@@ -86,6 +90,8 @@ impl Link {
             deaf,
             timeout,
             missing,
+            traces,
+            waiting: None,
         })
     }
 
@@ -142,6 +148,9 @@ impl Link {
     }
 
     fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.waiting.take() {
+            return Some(message);
+        }
         let mut books = self.desk.lock();
         if books.stopping && !std::mem::replace(&mut self.stopped, true) {
             return Some(Message::Stop);
@@ -158,7 +167,17 @@ impl Link {
             && let Some(send) = books.ledger.next()
         {
             return Some(match send {
-                Send::Batch(number, rows) => Message::Batch(number, rows),
+                Send::Batch(number, rows) => {
+                    let trace = books.ledger.awaits(number).filter(|_| self.traces);
+                    let rows = Message::Batch(number, rows);
+                    match trace {
+                        Some(trace) => {
+                            self.waiting = Some(rows);
+                            Message::Trace(trace)
+                        }
+                        None => rows,
+                    }
+                }
                 Send::Barrier { epoch, drained } => Message::Barrier { epoch, drained },
             });
         }
@@ -228,10 +247,7 @@ impl Link {
                 self.came(Outcome::Reject(rows, cause, reason), credit);
             }
             Message::Called(called) => {
-                if called.measured {
-                    self.desk.measured(Duration::from_nanos(called.nanos));
-                }
-                self.desk.change(|books| books.ledger.called(called));
+                self.desk.called_back(called);
             }
             Message::Commit(commit) => self.desk.change(|books| books.ledger.commit(*commit)),
             Message::Credit(bytes) => {
@@ -250,8 +266,9 @@ impl Link {
                 return Err(Ended::Dead(Some(Death::new(DeathClass::Panicked, fault.message))));
             }
             Message::Error(fault) => {
-                self.desk.lock().ledger.failed();
-                return Err(Ended::Failed(fault.into()));
+                let error = Error::from(fault);
+                self.desk.lock().ledger.failed(&error);
+                return Err(Ended::Failed(error));
             }
             other => {
                 let text = format!("it broke the protocol: a worker does not say {other:?}");
@@ -264,7 +281,7 @@ impl Link {
 
     fn came(&self, outcome: Outcome, credit: u64) {
         // Not yet of any use to the worker, so it is not woken.
-        self.desk.lock().ledger.came(Come { outcome, credit });
+        self.desk.lock().ledger.came(Come::new(outcome, credit));
     }
 }
 

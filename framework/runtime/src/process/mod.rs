@@ -15,6 +15,7 @@ mod desk;
 mod in_step;
 mod ledger;
 mod link;
+mod logged;
 mod place;
 mod planner;
 mod plugin;
@@ -37,7 +38,7 @@ pub use death::{DeathClass, how_it_ended};
 pub use in_step::in_step;
 pub use plugin::{find_program_kind, program_kinds};
 pub(crate) use proc::{Program, delayed, machine, thread_cpu};
-pub use serve::{worker, worker_with};
+pub use serve::{LogLines, worker, worker_with};
 pub use vitals::ProcessStatus;
 pub(crate) use vitals::Vitals;
 
@@ -45,6 +46,19 @@ use child::Spec;
 use desk::{Desk, Measured};
 use ledger::Ledger;
 use remote::Remote;
+
+use crate::trace::{Handed, Tracker};
+
+/// Who is told what of a stage in a child process.
+pub(crate) struct Observed {
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) measured: Measured,
+    pub(crate) tracker: Tracker,
+    /// Where the worker and its stage leave each other the spans of batches.
+    pub(crate) handed: Handed,
+    /// Which lines of the log are wanted of the child.
+    pub(crate) log: Option<String>,
+}
 
 /// The stage of a worker whose mode is `process`: starts the child and waits until it has built it.
 ///
@@ -56,9 +70,9 @@ pub(crate) fn build(
     command: WorkerCommand,
     context: &BuildContext,
     runtime: &Handle,
-    vitals: Arc<Vitals>,
-    measured: Measured,
+    observed: Observed,
 ) -> Result<Stage> {
+    let Observed { vitals, measured, tracker, handed, log } = observed;
     // Half of what is kept for a child is what it is given, half is what it puts out.
     let half = plan.kept_bytes() / 2;
     let limits = Limits { credit: half.max(1 << 20), ..Limits::default() };
@@ -66,6 +80,7 @@ pub(crate) fn build(
     let open = Open {
         options: plan.options.clone(),
         ports: plan.ports.len(),
+        log,
         // A program knows its own kinds.
         provider: match plan.program {
             None => kind.provider().map(|provider| provider.data.clone()),
@@ -76,10 +91,11 @@ pub(crate) fn build(
     let clock: Arc<dyn Clock> = context.clock().clone();
     let name = (plan.name.as_str().into(), context.instance());
     let keep = usize::try_from(half).unwrap_or(usize::MAX);
-    let desk = Desk::new(Ledger::new(keep), context.waker().clone(), measured, name);
     // Without the runtime, which would keep itself alive.
     let words = context.clone().with_runtime(Arc::new(|| Err(Error::internal("no runtime here"))));
     let redact: Arc<Redact> = Arc::new(move |text| words.redact(text).into_owned());
+    let ledger = Ledger::new(keep).traced_by(tracker, plan.role);
+    let desk = Desk::new(ledger, context.waker().clone(), measured, name, redact.clone());
     let spec = Spec {
         command,
         plan: plan.process.clone(),
@@ -91,7 +107,7 @@ pub(crate) fn build(
         vitals,
         redact,
     };
-    let remote = Remote::start(spec, desk, runtime)?;
+    let remote = Remote::start(spec, desk, handed, runtime)?;
     Ok(match plan.role {
         Role::Source => Stage::source(remote),
         Role::Transform | Role::Sink => Stage::transform(remote),
@@ -114,6 +130,7 @@ fn opening(context: &BuildContext, stage: &str, kind: &str, role: Role) -> Open 
         origins: context.origins().iter().map(|(s, b)| (s.to_owned(), b.to_owned())).collect(),
         hints: context.hints().to_vec(),
         provider: None,
+        log: None,
         heartbeat: link::BEAT.as_secs_f64(),
         restored: None,
     }

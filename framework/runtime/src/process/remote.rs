@@ -14,6 +14,7 @@ use super::desk::{Books, Desk};
 use super::ledger::{Come, Outcome};
 use super::link::{Ended, Link};
 use crate::edge::Parcel;
+use crate::trace::Handed;
 
 /// Before another child is started, for each death in a row.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -27,6 +28,8 @@ pub(crate) struct Remote {
     desk: Arc<Desk>,
     spec: Arc<Spec>,
     slot: Slot,
+    /// The spans of the batches that it is given and puts out.
+    handed: Handed,
 }
 
 impl Remote {
@@ -34,7 +37,7 @@ impl Remote {
     ///
     /// # Errors
     /// What the stage says while it is built; or no child can be started.
-    pub(crate) fn start(spec: Spec, desk: Desk, runtime: &Handle) -> Result<Self> {
+    pub(crate) fn start(spec: Spec, desk: Desk, handed: Handed, runtime: &Handle) -> Result<Self> {
         let mut stillborn = 0;
         let (child, connection) = loop {
             match spec.start(&Snapshot::Stateless) {
@@ -49,7 +52,8 @@ impl Remote {
                 }
             }
         };
-        let remote = Self { desk: Arc::new(desk), spec: Arc::new(spec), slot: Slot::default() };
+        let (desk, spec, slot) = (Arc::new(desk), Arc::new(spec), Slot::default());
+        let remote = Self { desk, spec, slot, handed };
         *remote.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let keeper = Keeper {
             desk: remote.desk.clone(),
@@ -62,7 +66,10 @@ impl Remote {
 
     /// Hands on one of the outcomes that count.
     fn hand_on(&self, out: &mut dyn Output) -> Result<()> {
-        let Some(Come { outcome, credit }) = self.books()?.ledger.pop() else { return Ok(()) };
+        let Some(Come { outcome, credit, trace }) = self.books()?.ledger.pop() else {
+            return Ok(());
+        };
+        self.handed.put(trace);
         match outcome {
             Outcome::Emit(port, rows) => {
                 out.emit_to(usize::try_from(port).unwrap_or(usize::MAX), rows)?;
@@ -86,8 +93,8 @@ impl Remote {
 
 impl Transform for Remote {
     fn process(&mut self, batch: RecordBatch, out: &mut dyn Output) -> Result<()> {
-        let bytes = Parcel::measure(&batch);
-        self.books()?.ledger.take(batch, bytes);
+        let parcel = Parcel::new(batch, self.handed.take());
+        self.books()?.ledger.take(parcel);
         self.desk.call_link();
         self.hand_on(out)
     }
@@ -258,7 +265,9 @@ impl Keeper {
         vitals.died(death.class);
         let mut deaths = 0;
         let reason = format!("the child process died each time it came to this row: {death}");
+        let error = Error::internal(format!("the child process died: {death}"));
         self.desk.change(|books| {
+            books.ledger.broke_off(&error);
             deaths = match stillborn {
                 true => books.ledger.stillborn(),
                 false => books.ledger.died(&reason),

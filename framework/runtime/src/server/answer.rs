@@ -8,18 +8,18 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
-    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::Taps;
 use super::access::Access;
 use super::events::Events;
 use super::page;
-use crate::metrics::Source;
+use crate::metrics::{Format, Metrics};
 use crate::view::Observer;
 
 /// The body of an answer.
@@ -41,7 +41,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 #[derive(Clone)]
 pub(super) struct Answers {
     pub(super) access: Access,
-    pub(super) source: Source,
+    pub(super) metrics: Metrics,
     pub(super) observer: Arc<Observer>,
     pub(super) events: Events,
     pub(super) taps: Taps,
@@ -56,7 +56,7 @@ impl Answers {
                 refused(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
             }
             Ok(cookie) => {
-                let mut response = self.under(request.uri()).await;
+                let mut response = self.under(request).await;
                 if let Some(cookie) = cookie {
                     response.headers_mut().insert(SET_COOKIE, cookie);
                 }
@@ -67,9 +67,10 @@ impl Answers {
         response
     }
 
-    async fn under(&self, asked: &Uri) -> Response<Body> {
+    async fn under(&self, request: &Request<Incoming>) -> Response<Body> {
+        let asked = request.uri();
         match asked.path() {
-            "/metrics" => self.metrics().await,
+            "/metrics" => self.metrics(request).await,
             "/healthz" => text(StatusCode::OK, "ok\n"),
             // The server starts when all stages were built, so it is ready as soon as it answers.
             "/readyz" => text(StatusCode::OK, "ready\n"),
@@ -90,12 +91,16 @@ impl Answers {
         }
     }
 
-    async fn metrics(&self) -> Response<Body> {
-        let source = self.source.clone();
+    async fn metrics(&self, request: &Request<Incoming>) -> Response<Body> {
+        let accept = request.headers().get_all(ACCEPT);
+        let format = Format::accepted(accept.iter().filter_map(|value| value.to_str().ok()));
+        let metrics = self.metrics.clone();
         // Many stages take a while to write down, and requests of stages run on these threads.
-        match tokio::task::spawn_blocking(move || source.render()).await {
+        match tokio::task::spawn_blocking(move || metrics.render(format)).await {
             Ok(scrape) => {
-                answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", scrape)
+                let mut answer = answer(StatusCode::OK, format.content_type(), scrape);
+                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+                answer
             }
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the run is over\n"),
         }

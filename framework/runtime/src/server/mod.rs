@@ -29,7 +29,7 @@ use self::answer::{Answers, too_many};
 use self::events::Events;
 use self::patience::Patient;
 pub(crate) use self::tap::Taps;
-use crate::metrics::Source;
+use crate::metrics::Metrics;
 use crate::view::{EndView, Observer};
 
 /// How long a client may take for the head of a request.
@@ -70,7 +70,7 @@ impl Server {
     pub(crate) fn start(
         place: Place,
         io: &Handle,
-        source: Source,
+        metrics: Metrics,
         observer: Arc<Observer>,
         taps: Taps,
     ) -> Result<Self> {
@@ -89,7 +89,7 @@ impl Server {
         };
         let access = Access::new(addr, token.as_ref().map(|(token, _)| token.clone()));
         let (events, ticks) = Events::of(observer.clone());
-        let answers = Answers { access, source, observer, events: events.clone(), taps };
+        let answers = Answers { access, metrics, observer, events: events.clone(), taps };
         let closing = watch::Sender::new(false);
         let doors = Doors::default();
         let tasks = [

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -19,7 +20,8 @@ use gristmill_stage::reading::{Declared, Unit};
 use gristmill_stage::{Cause, Comparison, Constant, Reading, Relation, Role, Snapshot, Test};
 use gristmill_wire::{
     Answer, BatchSize, Called, Commit, Decoder, Description, Encoder, Fault, FrameReader,
-    Heartbeat, Hello, KindDescription, Limits, Log, Message, Open, Question, Rejected, Side, Told,
+    Heartbeat, Hello, KindDescription, Limits, Log, Message, Open, Question, Rejected, Side,
+    SpanContext, Told,
 };
 use serde_json::json;
 
@@ -134,6 +136,7 @@ pub fn open() -> Open {
             test: Test::Is(Relation::GreaterOrEqual, Constant::Integer(500)),
         }],
         provider: Some(json!({ "library": "/lib/libacme.so" })),
+        log: Some("debug".to_owned()),
         heartbeat: 1.0,
         restored: None,
     }
@@ -181,7 +184,9 @@ pub fn messages(batches: &[RecordBatch]) -> Vec<Message> {
         Message::Credit(u64::MAX),
         Message::Barrier { epoch: 5, drained: true },
         Message::Committed(5),
-        Message::Called(Called { batch: 1, nanos: 99, measured: true, holding: true }),
+        Message::Called(Called { batch: 1, nanos: 99, start: None, measured: true, holding: true }),
+        Message::Called(Called { batch: 2, nanos: 1, start: Some(7), ..Called::default() }),
+        Message::Trace(SpanContext { trace: NonZeroU128::MAX, span: NonZeroU64::MIN }),
         Message::Reject(Rejected {
             reason: "because ✗".to_owned(),
             cause: Cause::Io,
@@ -206,7 +211,7 @@ pub fn messages(batches: &[RecordBatch]) -> Vec<Message> {
                 },
             ],
         }),
-        Message::Log(Log { level: "warn".to_owned(), message: "line".to_owned() }),
+        Message::Log(Log { level: "warn".to_owned(), message: "line".to_owned(), part: None }),
         Message::Error(fault),
         Message::End,
         Message::Stop,

@@ -3,6 +3,7 @@
 mod calls;
 mod commits;
 mod inbox;
+mod lines;
 mod outbox;
 mod planning;
 mod session;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::own_runtime::OwnRuntime;
 use inbox::Inbox;
+pub use lines::LogLines;
 use outbox::Outbox;
 use session::Session;
 use setup::Setup;
@@ -32,14 +34,16 @@ pub(crate) const ARGUMENT: &str = "gristmill-worker";
 /// [`RunOptions::worker`](crate::RunOptions) a [`WorkerCommand::this_program`](super::WorkerCommand).
 pub fn worker(registry: &Registry) -> Option<ExitCode> {
     let none = |_: &Value| Err(Error::internal("this program opens no plugins"));
-    worker_with(registry, none)
+    worker_with(registry, none, |_, _| {})
 }
 
 /// As [`worker`], for a program whose pipelines also use kinds of plugins: `find` finds a kind again by
-/// the data of its [`Provider`](gristmill_stage::Provider).
+/// the data of its [`Provider`](gristmill_stage::Provider). `log` is told once which lines are wanted of the
+/// log ([`RunOptions::log`](crate::RunOptions)), if the run wants some, and where they go.
 pub fn worker_with(
     registry: &Registry,
     find: impl FnOnce(&Value) -> Result<Arc<dyn Kind>>,
+    log: impl FnOnce(&str, LogLines),
 ) -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != ARGUMENT {
@@ -50,7 +54,7 @@ pub fn worker_with(
         Some(data) => find(data),
         None => registry.get(&open.kind).cloned().ok_or_else(|| unknown(&open.kind)),
     };
-    match serve(registry, find, &args) {
+    match serve(registry, find, log, &args) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
             // Stderr is the log of the run.
@@ -68,6 +72,7 @@ fn unknown(kind: &str) -> Error {
 fn serve(
     registry: &Registry,
     find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
+    log: impl FnOnce(&str, LogLines),
     args: &[String],
 ) -> Result<()> {
     let setup = Setup::parse(args)?;
@@ -80,5 +85,6 @@ fn serve(
     let outbox = Arc::new(Outbox::new(socket.try_clone()?));
     outbox.say(&Message::Hello(Hello::new(Limits::default())))?;
     let inbox = Inbox::start(socket)?;
-    runtime.block_on(Session::run(registry, find, own.clone(), inbox, outbox))
+    let log = |levels: &str| log(levels, LogLines::new(outbox.clone()));
+    runtime.block_on(Session::run(registry, find, log, own.clone(), inbox, outbox.clone()))
 }

@@ -19,7 +19,7 @@ use super::planning;
 use crate::bell::Bell;
 use crate::drive::{Action, Driver, Event, Need, guarded};
 use crate::own_runtime::OwnRuntime;
-use crate::worker::{sleep, yield_now};
+use crate::pause::{sleep, yield_now};
 
 /// A stage that was built, and what it talks to.
 pub(super) struct Session {
@@ -39,6 +39,8 @@ pub(super) struct Session {
     /// The run says that no more rows will come.
     ended: bool,
     stop: bool,
+    /// The trace of the rows that come next is recorded.
+    traced: bool,
 }
 
 impl Session {
@@ -46,12 +48,13 @@ impl Session {
     pub(super) async fn run(
         registry: &Registry,
         find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
+        log: impl FnOnce(&str),
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
     ) -> Result<()> {
         let fail = |error: &Error| outbox.say(&Message::Error(Fault::from(error)));
-        let opened = Self::open(registry, find, own, inbox.clone(), outbox.clone()).await;
+        let opened = Self::open(registry, find, log, own, inbox.clone(), outbox.clone()).await;
         let mut session = match opened {
             Ok(Some(session)) => session,
             // The run went away meanwhile.
@@ -78,6 +81,7 @@ impl Session {
     async fn open(
         registry: &Registry,
         find: impl FnOnce(&Open) -> Result<Arc<dyn Kind>>,
+        log: impl FnOnce(&str),
         own: Arc<OwnRuntime>,
         inbox: Arc<Inbox>,
         outbox: Arc<Outbox>,
@@ -109,11 +113,15 @@ impl Session {
             own: SystemClock::start(),
             offset: Duration::from_nanos(open.clock),
         });
+        if let Some(levels) = &open.log {
+            log(levels);
+        }
         outbox.sends(&output)?;
         let bell = Arc::new(Bell::default());
         let schemas = (input, output);
         let kind = guarded(|| find(&open))?;
         let (driver, readings) = build(&*kind, &open, schemas, restored, &bell, &clock, own)?;
+        tracing::debug!(pid = std::process::id(), "the stage is built");
         outbox.say(&Message::Opened)?;
         let every = Duration::try_from_secs_f64(open.heartbeat).unwrap_or(Duration::from_secs(1));
         let calls = Calls::watch(clock.clone(), outbox.clone(), readings, every)?;
@@ -133,6 +141,7 @@ impl Session {
             full,
             ended: false,
             stop: false,
+            traced: false,
         };
         // What it made while it was built (a file aside) must be known before anything can happen.
         session.commit(0, false)?;
@@ -168,6 +177,7 @@ impl Session {
             need = self.call(event, &mut actions)?;
             yield_now().await;
         }
+        tracing::debug!(batches = self.taken, "the stage is at its end");
         self.calls.beat();
         self.commit(0, true)
     }
@@ -185,6 +195,7 @@ impl Session {
                 }
                 Some((Message::End, _)) => self.ended = true,
                 Some((Message::Stop, _)) => self.stop = true,
+                Some((Message::Trace(_), _)) => self.traced = true,
                 _ => {}
             }
         }
@@ -242,7 +253,9 @@ impl Session {
 
     /// One call of the stage, and all that comes of it.
     fn call(&mut self, event: Event, actions: &mut Vec<Action>) -> Result<Need> {
-        let measured = self.source || matches!(event, Event::Batch(_));
+        let given = matches!(event, Event::Batch(_));
+        let measured = self.source || given;
+        let traced = given && std::mem::take(&mut self.traced);
         let start = self.calls.begin();
         let driven = self.driver.drive(event, actions);
         let took = self.calls.end().saturating_sub(start);
@@ -263,9 +276,11 @@ impl Session {
         }
         let need = driven?;
         let (batch, holding) = (self.taken, need.holding);
+        let start = traced.then(|| nanos(start));
         self.outbox.say(&Message::Called(Called {
             batch,
             nanos: nanos(took),
+            start,
             measured,
             holding,
         }))?;
