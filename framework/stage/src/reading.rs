@@ -10,8 +10,9 @@
 mod cell;
 mod declared;
 mod keeper;
+mod readout;
+mod series;
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ use cell::Cell;
 
 pub use declared::Declared;
 pub use keeper::Keeper;
+pub use readout::{Held, Readout};
+pub use series::{Figure, Series};
 
 /// The declaration of a reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -195,7 +198,7 @@ impl Readings {
             Error::internal(format!("the reading `{name}` is not declared"))
                 .help("it belongs into `StageSpec::READINGS`")
         })?;
-        Ok(Readout(Some(Place { reading: *reading, cells: cells.clone(), at: 0 })))
+        Ok(Readout::new(*reading, cells.clone()))
     }
 
     /// All that they say now.
@@ -208,158 +211,6 @@ impl Readings {
             })
         });
         all.collect()
-    }
-}
-
-/// One number of a reading, or one histogram.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// What it is.
-    pub reading: Reading,
-    /// The value of its label, if it has one.
-    pub value: Option<&'static str>,
-    /// What it says.
-    pub figure: Figure,
-}
-
-/// What a series says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Figure {
-    /// A number; not a number while it was never set.
-    Number(f64),
-    /// A histogram.
-    Histogram {
-        /// How many values came up to each bound and above the one before; those above all bounds are
-        /// the last.
-        counts: Vec<u64>,
-        /// All values, added up.
-        sum: f64,
-    },
-}
-
-impl Series {
-    /// The same series before anything has happened.
-    #[must_use]
-    pub fn zero(&self) -> Self {
-        Self { figure: Cell::new(self.reading.measure).read(), ..self.clone() }
-    }
-
-    /// Each series that the declared readings have, at zero.
-    pub fn none(declared: &[Reading]) -> Vec<Self> {
-        Readings::new(declared).read()
-    }
-
-    /// Takes that of another worker, or of an earlier process of the same, into this one.
-    pub fn add(&mut self, other: &Figure) {
-        match (&mut self.figure, other) {
-            (Figure::Number(sum), Figure::Number(more)) => match self.reading.measure {
-                // Of a number and what is none, the number.
-                Measure::Lowest => *sum = sum.min(*more),
-                _ => *sum += more,
-            },
-            (Figure::Histogram { counts, sum }, Figure::Histogram { counts: more, sum: with })
-                if counts.len() == more.len() =>
-            {
-                // A program may have said any numbers.
-                let add = |(count, more): (&mut u64, &u64)| *count = count.saturating_add(*more);
-                counts.iter_mut().zip(more).for_each(add);
-                *sum += with;
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether it goes on growing from where it was when another process takes the place of its own.
-    pub fn accumulates(&self) -> bool {
-        matches!(self.reading.measure, Measure::Counter | Measure::Histogram(_))
-    }
-
-    /// Whether there is anything to say.
-    pub fn is_set(&self) -> bool {
-        !matches!(self.figure, Figure::Number(number) if number.is_nan())
-    }
-}
-
-/// Where a stage sets one of its readings. Cheap to clone and to use, from any thread and any task;
-/// where nobody listens, it does nothing.
-#[derive(Clone, Default)]
-pub struct Readout(Option<Place>);
-
-#[derive(Clone)]
-struct Place {
-    reading: Reading,
-    cells: Arc<[Cell]>,
-    at: usize,
-}
-
-impl Readout {
-    /// The one for a value of its label.
-    ///
-    /// # Errors
-    /// When the value was not declared.
-    pub fn of(&self, value: &str) -> Result<Self> {
-        let Some(place) = &self.0 else { return Ok(Self(None)) };
-        let (_, values) = place.reading.label.unwrap_or_default();
-        let at = values.iter().position(|one| *one == value).ok_or_else(|| {
-            let name = place.reading.name;
-            Error::internal(format!("the reading `{name}` has no value `{value}` of its label"))
-        })?;
-        Ok(Self(Some(Place { at, ..place.clone() })))
-    }
-
-    fn cell(&self) -> Option<&Cell> {
-        self.0.as_ref().and_then(|place| place.cells.get(place.at))
-    }
-
-    /// A counter grows.
-    pub fn add(&self, more: u64) {
-        if let Some(cell) = self.cell() {
-            cell.add(more);
-        }
-    }
-
-    /// A gauge is this from now on.
-    pub fn set(&self, value: f64) {
-        if let Some(cell) = self.cell() {
-            cell.set(value);
-        }
-    }
-
-    /// A gauge is so much more from now on, or less.
-    pub fn change(&self, by: f64) {
-        if let Some(cell) = self.cell() {
-            cell.change(by);
-        }
-    }
-
-    /// A gauge is one more for as long as what is returned lives.
-    pub fn hold(&self) -> Held {
-        self.change(1.0);
-        Held(self.clone())
-    }
-
-    /// A histogram takes a value; what is not a number is left out.
-    pub fn record(&self, value: f64) {
-        if let Some(cell) = self.cell() {
-            cell.record(value);
-        }
-    }
-}
-
-impl fmt::Debug for Readout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.as_ref().map(|place| place.reading.name);
-        f.debug_tuple("Readout").field(&name).finish()
-    }
-}
-
-/// Keeps a gauge up by one.
-#[derive(Debug)]
-pub struct Held(Readout);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.change(-1.0);
     }
 }
 
