@@ -46,11 +46,15 @@ pub(super) fn rate(metric: &str, of: &Selector, by: &str) -> String {
     format!("sum by ({by}) (rate({}[$__rate_interval]))", of.series(metric))
 }
 
-/// How many rows a second come out of sources, which are the stages that take none in. Over minutes: a source
-/// in front of a slow stage hands on a batch now and then.
+/// How many rows a second come out of sources, which are the stages that take none in. Over minutes, as a
+/// source in front of a slow stage hands on a batch now and then; and over no more than the program has run.
 pub(super) fn fresh(of: &Selector) -> String {
     let (rows_out, rows_in) = (of.series(metric::ROWS_OUT), of.series(metric::ROWS_IN));
-    format!("sum by (pipeline) (rate({rows_out}[5m]) unless ({rows_in} > 0))")
+    let start = Selector::any().series(metric::OWN_START);
+    format!(
+        "sum by (pipeline) (sum by (pipeline, instance) (increase({rows_out}[5m]) unless ({rows_in} > 0)) \
+         / on (instance) group_left () clamp_max(time() - max by (instance) ({start}), 300))"
+    )
 }
 
 /// How often a counter grew in the time that is shown.
