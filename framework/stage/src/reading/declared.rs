@@ -1,7 +1,6 @@
 //! Declarations of readings as they cross a border, in JSON.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +13,6 @@ const MOST_SERIES: usize = 1000;
 const MOST_NAME: usize = 100;
 /// Bytes of what a reading says.
 const MOST_HELP: usize = 1000;
-
-/// What was declared in this process.
-static KEPT: Mutex<Vec<&'static [Reading]>> = Mutex::new(Vec::new());
 
 /// The declaration of a reading by a plugin: a [`Reading`] that came with its texts. Members that are
 /// not known are passed over; the words of a measure and of a unit are these.
@@ -68,7 +64,7 @@ impl Declared {
     }
 
     /// The readings of a kind, for as long as the process lives: what was declared has no end, as that
-    /// of a built-in kind. Each was looked at by [`Reading::check`]. What is declared again is kept once.
+    /// of a built-in kind. Each was looked at by [`Reading::check`].
     ///
     /// # Errors
     /// The first that cannot be a metric, by its name; or that there are too many.
@@ -87,16 +83,9 @@ impl Declared {
                 return declared.wrong("is declared twice");
             }
         }
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |known: &&&[Reading]| known.iter().map(Self::of).eq(all.iter().cloned());
-        if let Some(known) = kept.iter().find(same) {
-            return Ok(known);
-        }
-        let readings: Vec<Reading> = all.into_iter().map(Self::kept).collect();
-        readings.iter().try_for_each(Reading::check)?;
-        let readings: &'static [Reading] = readings.leak();
-        kept.push(readings);
-        Ok(readings)
+        let kept: Vec<Reading> = all.into_iter().map(Self::kept).collect();
+        kept.iter().try_for_each(Reading::check)?;
+        Ok(kept.leak())
     }
 
     /// How many series it has.
@@ -182,9 +171,7 @@ mod tests {
                     "bounds": [0.1, 1.0] })
         );
         let back: Vec<Declared> = serde_json::from_value(json).unwrap();
-        let kept = Declared::keep(back.clone()).unwrap();
-        assert_eq!(kept, ALL);
-        assert!(std::ptr::eq(kept, Declared::keep(back).unwrap()), "it is kept once");
+        assert_eq!(Declared::keep(back).unwrap(), ALL);
     }
 
     #[test]
