@@ -10,34 +10,15 @@
 )]
 
 mod common;
+#[path = "common/library.rs"]
+mod library;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Ended, Place};
+use library::{compile, libraries, root};
 
 const MODES: [&str; 3] = ["threaded", "pooled", "process"];
-
-/// Where the libraries of the workspace are.
-fn libraries() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().to_owned()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// Makes a library of a file in C.
-fn compile(place: &Place, source: &Path, name: &str) {
-    let compiled = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"])
-        .arg(format!("-I{}", root().join("framework/abi/include").display()))
-        .arg("-o")
-        .args([&place.path().join(name), source])
-        .output()
-        .unwrap();
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-}
 
 /// The command, with the libraries of the workspace.
 fn gristmill(place: &Place, args: &[&str]) -> Ended {

@@ -10,6 +10,8 @@
 )]
 
 mod common;
+#[path = "common/library.rs"]
+mod library;
 #[path = "common/watched.rs"]
 mod watched;
 
@@ -20,6 +22,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use common::Place;
+use library::{compile, libraries, root};
 use watched::{Sample, Watched, sum};
 
 const MODES: [&str; 3] = ["pooled", "threaded", "process"];
@@ -35,7 +38,7 @@ fn ways() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The beginning of a pipeline that may have both.
 fn head() -> String {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let folder = libraries();
     let library = |name: &str| {
         let file = folder.join(format!("libgristmill_{name}.so"));
         format!("  - {{ path: '{}', namespace: lib }}\n", file.display())
@@ -297,15 +300,7 @@ fn loaded_kinds_have_the_series_of_the_built_in_ones() {
 fn what_a_plugin_in_c_counts_is_a_metric_in_every_mode() {
     for mode in MODES {
         let place = Place::new();
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let compiled = Command::new("cc")
-            .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-            .arg(place.path().join("libratio.so"))
-            .arg(format!("{root}/examples/c-transform/ratio.c"))
-            .arg(format!("-I{root}/framework/abi/include"))
-            .output()
-            .unwrap();
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        compile(&place, &root().join("examples/c-transform/ratio.c"), "libratio.so");
         let mut run = Watched::run(
             &place,
             &format!(

@@ -9,31 +9,11 @@
 )]
 
 mod common;
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "common/library.rs"]
+mod library;
 
 use common::{Ended, Place};
-
-/// Where the libraries of the workspace are.
-fn libraries() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().to_owned()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-fn compile(place: &Place, source: &Path, name: &str) {
-    let compiled = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"])
-        .arg(format!("-I{}", root().join("framework/abi/include").display()))
-        .arg("-o")
-        .args([&place.path().join(name), source])
-        .output()
-        .unwrap();
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-}
+use library::{compile, libraries, root};
 
 /// A folder with the example in C.
 fn with_ratio() -> Place {

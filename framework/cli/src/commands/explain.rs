@@ -11,7 +11,7 @@ use crate::args::Explain;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::log::Log;
-use crate::say::say;
+use crate::say::failed;
 use crate::signals::Signals;
 
 /// How far one view looks back, in seconds.
@@ -24,10 +24,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// Looks, and says what limits.
 pub fn explain(args: &Explain, log: &Log) -> Exit {
     let looked = match Client::is_named(&args.what) {
-        true => remote(args).map_err(|why| {
-            say(format!("error: {why}"));
-            Exit::Failed
-        }),
+        true => remote(args).map_err(failed),
         false => local(args, log),
     };
     match looked {
@@ -78,10 +75,7 @@ fn local(args: &Explain, log: &Log) -> Result<Vec<RunView>, Exit> {
     let Loaded { plan, registry, .. } = super::plan(&args.what, &args.set, &args.search)?;
     let secrets = plan.secrets.clone();
     log.hide(secrets.clone());
-    let fail = |why: String| {
-        say(secrets.redact(&format!("error: {why}")));
-        Exit::Failed
-    };
+    let fail = |why: String| failed(secrets.redact(&why));
     let signals = Signals::listen().map_err(|e| fail(format!("no signal can be caught: {e}")))?;
     let worker = Some(WorkerCommand::this_program());
     let description = Description::default();

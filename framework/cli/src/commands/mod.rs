@@ -24,7 +24,7 @@ use gristmill_stage::Registry;
 use crate::args::{Search, Set};
 use crate::exit::Exit;
 use crate::kinds::Kinds;
-use crate::say::say;
+use crate::say::{failed, say};
 
 /// A pipeline that was read and checked.
 struct Loaded {
@@ -121,8 +121,7 @@ fn print(text: &str) -> Exit {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            say(format!("error: stdout cannot be written: {error}"));
-            Exit::Failed
+            failed(format!("stdout cannot be written: {error}"))
         }
         _ => Exit::Done,
     }

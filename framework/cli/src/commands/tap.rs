@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use crate::args::Tap;
 use crate::client::{Client, escaped};
 use crate::exit::Exit;
-use crate::say::say;
+use crate::say::failed;
 
 /// Prints rows until there are enough, or the run is over.
 pub fn tap(args: &Tap) -> Exit {
@@ -16,17 +16,13 @@ pub fn tap(args: &Tap) -> Exit {
     if let Some(condition) = &args.condition {
         path.push_str(&format!("&where={}", escaped(condition)));
     }
-    let fail = |why: String| {
-        say(format!("error: {why}"));
-        Exit::Failed
-    };
     let client = match Client::new(&args.run) {
         Ok(client) => client,
-        Err(why) => return fail(why),
+        Err(why) => return failed(why),
     };
     let mut rows = match client.lines(&path) {
         Ok(rows) => rows,
-        Err(why) => return fail(why),
+        Err(why) => return failed(why),
     };
     let mut out = std::io::stdout().lock();
     while let Some(lines) = rows.next() {
@@ -34,7 +30,7 @@ pub fn tap(args: &Tap) -> Exit {
             Ok(()) => {}
             // Who reads has enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-            Err(error) => return fail(format!("stdout cannot be written: {error}")),
+            Err(error) => return failed(format!("stdout cannot be written: {error}")),
         }
     }
     Exit::Done

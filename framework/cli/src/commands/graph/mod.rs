@@ -12,7 +12,7 @@ use crate::args::{Drawing, Graph};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::figures;
-use crate::say::say;
+use crate::say::failed;
 
 /// What is drawn.
 struct Picture {
@@ -49,10 +49,7 @@ pub fn graph(args: &Graph) -> Exit {
         let view = Client::new(&args.file).and_then(|client| client.json("/api/view"));
         match view {
             Ok(view) => (Picture::of_run(&view), None),
-            Err(why) => {
-                say(format!("error: {why}"));
-                return Exit::Failed;
-            }
+            Err(why) => return failed(why),
         }
     } else {
         match super::plan(&args.file, &args.set, &args.search) {

@@ -14,7 +14,7 @@ use crate::args::Top;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::figures;
-use crate::say::say;
+use crate::say::{failed, say};
 use crate::signals::Signals;
 
 pub use draw::Shown;
@@ -29,17 +29,13 @@ const KEYS: Duration = Duration::from_millis(200);
 
 /// Shows a run until it is over, or `q` is pressed.
 pub fn top(args: &Top) -> Exit {
-    let fail = |why: String| {
-        say(format!("error: {why}"));
-        Exit::Failed
-    };
     let client = match Client::new(&args.run) {
         Ok(client) => client,
-        Err(why) => return fail(why),
+        Err(why) => return failed(why),
     };
     let view: RunView = match client.json("/api/view") {
         Ok(view) => view,
-        Err(why) => return fail(why),
+        Err(why) => return failed(why),
     };
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return plain(&client, view);
@@ -49,7 +45,7 @@ pub fn top(args: &Top) -> Exit {
             say(last);
             Exit::Done
         }
-        Err(error) => fail(format!("the terminal cannot be used: {error}")),
+        Err(error) => failed(format!("the terminal cannot be used: {error}")),
     }
 }
 
