@@ -11,6 +11,7 @@ use gristmill_stage::Clock;
 use tracing::Instrument;
 
 use crate::meter::Meter;
+use crate::occupied::Turn;
 use crate::process::thread_cpu;
 use crate::worker::Worker;
 
@@ -31,9 +32,12 @@ pub(crate) struct Measured<F> {
     used: Used,
 }
 
-/// The life of a worker whose thread others use as well: its polls count.
-pub(crate) fn on_shared_thread(worker: Worker) -> Measured<impl Future<Output = ()>> {
-    measured(worker, Way::polls())
+/// The life of a worker whose thread others use as well: its polls count, and are its turn.
+pub(crate) fn on_shared_thread(
+    worker: Worker,
+    turn: Arc<Turn>,
+) -> Measured<impl Future<Output = ()>> {
+    measured(worker, Way::polls(turn))
 }
 
 /// The life of a worker with a thread of its own: all that happens on it counts, also what other tasks
@@ -70,12 +74,12 @@ enum Way {
     Thread { last: u64, at: Duration },
     /// So many polls are not measured before the next that is, by chance, and the share of their time for
     /// which polls used the processor lately.
-    Polls { left: u64, chance: u64, share: Share },
+    Polls { left: u64, chance: u64, share: Share, turn: Arc<Turn> },
 }
 
 impl Way {
-    fn polls() -> Self {
-        Self::Polls { left: 0, chance: 1, share: Share { used: 0.0, took: 0.0 } }
+    fn polls(turn: Arc<Turn>) -> Self {
+        Self::Polls { left: 0, chance: 1, share: Share { used: 0.0, took: 0.0 }, turn }
     }
 }
 
@@ -110,26 +114,28 @@ impl Used {
                 }
                 polled
             }
-            Way::Polls { left: left @ 1.., share, .. } => {
-                *left -= 1;
+            Way::Polls { left, chance, share, turn } => {
                 let start = self.clock.now();
+                turn.begins(start);
+                let before = (*left == 0).then(thread_cpu);
                 let polled = poll();
-                self.meter.used_cpu(share.of(nanos(self.clock.now().saturating_sub(start))));
-                polled
-            }
-            Way::Polls { left, chance, share } => {
-                let (start, before) = (self.clock.now(), thread_cpu());
-                let polled = poll();
-                let used = thread_cpu().saturating_sub(before);
-                let took = nanos(self.clock.now().saturating_sub(start));
-                self.meter.used_cpu(used);
-                share.learn(used, took);
-                let one_of = if took < SHORT { ONE_OF } else { 1 };
-                // By chance, so that polls which take turns are all measured (xorshift).
-                *chance ^= *chance << 13;
-                *chance ^= *chance >> 7;
-                *chance ^= *chance << 17;
-                *left = *chance % (2 * one_of - 1);
+                let used = before.map(|before| thread_cpu().saturating_sub(before));
+                let took = self.clock.now().saturating_sub(start);
+                turn.ends(took);
+                let took = nanos(took);
+                self.meter.used_cpu(used.unwrap_or_else(|| share.of(took)));
+                *left = match used {
+                    None => *left - 1,
+                    Some(used) => {
+                        share.learn(used, took);
+                        let one_of = if took < SHORT { ONE_OF } else { 1 };
+                        // By chance, so that polls which take turns are all measured (xorshift).
+                        *chance ^= *chance << 13;
+                        *chance ^= *chance >> 7;
+                        *chance ^= *chance << 17;
+                        *chance % (2 * one_of - 1)
+                    }
+                };
                 polled
             }
         }
@@ -173,7 +179,8 @@ mod tests {
     #[test]
     fn short_and_long_polls_are_counted_alike() {
         let own = || Way::Thread { last: thread_cpu(), at: Duration::ZERO };
-        for way in [Way::polls, own] as [fn() -> Way; 2] {
+        let polls = || Way::polls(Arc::default());
+        for way in [polls, own] as [fn() -> Way; 2] {
             let short = counted(used(way()), (0..16_000).map(|_| 10_000));
             let turns = counted(used(way()), (0..16_000).map(|n| 5_000 + n % 2 * 30_000));
             let long = counted(used(way()), (0..40).map(|_| 1_000_000));

@@ -19,6 +19,7 @@ mod memory;
 mod meter;
 pub mod metric;
 pub mod metrics;
+mod occupied;
 mod own_runtime;
 mod pause;
 mod pool;

@@ -5,15 +5,15 @@
 //! answer from being read: the operating system shares the processors between the two.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use gristmill_config::PoolPlan;
-use gristmill_stage::{Clock, Error, Result};
+use gristmill_stage::{Error, Result};
 use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::occupied::Occupied;
 
 /// Threads that pooled workers share.
 pub struct Pool {
@@ -21,43 +21,6 @@ pub struct Pool {
     handle: Handle,
     io: Arc<Io>,
     busy: Arc<Occupied>,
-}
-
-/// How long the threads of a pool were at work, all together.
-#[derive(Debug, Default)]
-pub struct Occupied(Mutex<Vec<Arc<Turn>>>);
-
-/// How long one worker had a thread.
-#[derive(Debug, Default)]
-struct Turn {
-    nanos: AtomicU64,
-    /// Since when it has one now; zero if it has none.
-    since: AtomicU64,
-}
-
-impl Occupied {
-    /// The time until now.
-    pub fn time(&self, now: Duration) -> Duration {
-        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |turn: &Arc<Turn>| {
-            let since = match turn.since.load(Ordering::Relaxed) {
-                0 => 0,
-                since => nanos(now).saturating_sub(since),
-            };
-            turn.nanos.load(Ordering::Relaxed) + since
-        };
-        Duration::from_nanos(turns.iter().map(of).sum())
-    }
-
-    fn join(&self) -> Arc<Turn> {
-        let turn = Arc::<Turn>::default();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(turn.clone());
-        turn
-    }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The runtime for async work, made at first use.
@@ -80,16 +43,8 @@ impl Pool {
     }
 
     /// Runs a worker on the threads for stages.
-    pub fn spawn(&self, clock: Arc<dyn Clock>, worker: impl Future<Output = ()> + Send + 'static) {
-        let (mut worker, turn) = (Box::pin(worker), self.busy.join());
-        self.handle.spawn(std::future::poll_fn(move |context| {
-            let begin = nanos(clock.now());
-            turn.since.store(begin.max(1), Ordering::Relaxed);
-            let polled = worker.as_mut().poll(context);
-            turn.since.store(0, Ordering::Relaxed);
-            turn.nanos.fetch_add(nanos(clock.now()).saturating_sub(begin), Ordering::Relaxed);
-            polled
-        }));
+    pub fn spawn(&self, worker: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(worker);
     }
 
     /// How long its threads for stages were at work.

@@ -156,9 +156,11 @@ impl Run {
                 let latch = self.latch.clone();
                 match mode {
                     Mode::Pooled if !blocks => {
-                        self.pools[pool].spawn(self.clock.clone(), async move {
+                        let pool = &self.pools[pool];
+                        let worker = on_shared_thread(built.worker, pool.occupied().join());
+                        pool.spawn(async move {
                             let _released = Released::when_dropped(latch);
-                            on_shared_thread(built.worker).await;
+                            worker.await;
                         });
                     }
                     // What may wait for something outside gets a thread in every mode.

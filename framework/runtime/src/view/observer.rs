@@ -16,7 +16,7 @@ use crate::control::Control;
 use crate::edge::Level;
 use crate::latest::Latest;
 use crate::meter::{Amount, Meter, TimeSplit};
-use crate::pool::Occupied;
+use crate::occupied::Occupied;
 use crate::process::{Program, Vitals, delayed, machine};
 use crate::status::StageStatus;
 
